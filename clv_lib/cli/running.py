@@ -1,0 +1,126 @@
+"""Commands that compute: run, step and demo. The clock is read here, for stamps of start and publication only."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import logging
+from typing import TYPE_CHECKING
+
+from clv_lib.cli import outcomes
+from clv_lib.cli.context import LOGGER, loaded, spark_session, write
+from clv_lib.cli.logs import Journal
+from clv_lib.cli.rendering import table_lines
+from clv_lib.errors import SUCCESS_EXIT_CODE
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from clv_lib.pipeline import Outcome
+    from clv_lib.pipeline.progress import StepRecord
+    from clv_lib.settings import Settings
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run every step and publish; print the steps and what the published tables say."""
+    with outcomes.recorded(arguments.summary_json, arguments.as_of, _journal()):
+        settings = loaded(arguments).settings
+        with spark_session(settings) as spark:
+            _run_and_report(spark, settings, arguments, arguments.as_of)
+    return SUCCESS_EXIT_CODE
+
+
+def step(arguments: argparse.Namespace) -> int:
+    """Run one step; the steps before it have been run with the same configuration and day."""
+    settings = loaded(arguments).settings
+    with spark_session(settings) as spark:
+        from clv_lib.pipeline import run_step
+
+        work = run_step(spark, settings, arguments.as_of, arguments.name, clock=_now, allow_older=arguments.allow_older)
+        write(f"run {work.run.run_id}")
+        if work.progress.steps:
+            write(step_table(work.progress.steps))
+    return SUCCESS_EXIT_CODE
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Write the demo data where the configuration names its sources, run everything, and say what to type next."""
+    from clv_lib.demo.parameters import DemoParameters
+
+    parameters = DemoParameters(customers=arguments.customers) if arguments.customers else DemoParameters()
+    as_of = arguments.as_of or parameters.as_of
+    with outcomes.recorded(arguments.summary_json, as_of, _journal()):
+        settings = loaded(arguments).settings
+        with spark_session(settings) as spark:
+            from clv_lib.demo.tables import write_sources
+
+            write_sources(spark, settings.sources, parameters, fresh=arguments.fresh)
+            _run_and_report(spark, settings, arguments, as_of)
+    write(_next_commands(arguments.config))
+    return SUCCESS_EXIT_CODE
+
+
+def step_table(steps: list[StepRecord]) -> str:
+    """Steps with their seconds and the tables that they wrote, with rows."""
+    rows: list[tuple[str, str, str, str]] = []
+    for record in steps:
+        cells = [(table, f"{count:,}") for table, count in record.rows.items()] or [("", "")]
+        for number, (table, count) in enumerate(cells):
+            rows.append(
+                (record.name if not number else "", f"{record.seconds:.1f}" if not number else "", table, count)
+            )
+    rows.append(("all", f"{sum(record.seconds for record in steps):.1f}", "", ""))
+    widest = [max(len(row[index]) for row in rows) for index in range(4)]
+    aligned = [(name, seconds.rjust(widest[1]), table, count.rjust(widest[3])) for name, seconds, table, count in rows]
+    return "\n".join(table_lines(("step", "seconds", "table", "rows"), aligned))
+
+
+def _run_and_report(spark: SparkSession, settings: Settings, arguments: argparse.Namespace, as_of: dt.date) -> None:
+    from clv_lib.lake import register_views
+    from clv_lib.pipeline import open_lake, run_all
+    from clv_lib.report import headline, summary
+
+    outcome = run_all(spark, settings, as_of, clock=_now, allow_older=arguments.allow_older)
+    lake = open_lake(spark, settings)
+    register_views(lake, outcome.publication)
+    if outcome.status == "unchanged":
+        LOGGER.info(
+            "unchanged: this run is published already, nothing was computed", extra={"run_id": outcome.run.run_id}
+        )
+    _print_end(outcome)
+    write(summary(spark, settings, outcome))
+    if arguments.summary_json:
+        outcomes.write_finished(arguments.summary_json, outcome, headline(spark, settings))
+
+
+def _print_end(outcome: Outcome) -> None:
+    if outcome.status == "published":
+        write(f"\n{step_table(outcome.progress.steps)}\n")
+    else:
+        same = "same inputs, settings, day and version of clv"
+        write(f"\nunchanged: run {outcome.run.run_id} is published already ({same})\n")
+
+
+def _next_commands(config: str) -> str:
+    return f"""
+What to type next (.venv/bin/clv if clv is not on PATH):
+  clv tables                                    # what was published; clv tables segment_metrics: its columns
+  clv show customer_predictions --config {config}
+  clv sql --config {config} "select segment_name, customer_count, churn_rate_12m, historic_clv_avg,
+      predicted_clv_avg from segment_metrics natural join segments
+      where is_latest and segment_type = 'rfm' order by clv_rank"
+  clv runs --config {config}
+For your own tables, copy {config}, name your sources in it, and check it with: clv doctor --config FILE (README.md)"""
+
+
+def _journal() -> Journal:
+    """A fresh journal on the log of clv."""
+    logger = logging.getLogger("clv")
+    logger.handlers = [handler for handler in logger.handlers if not isinstance(handler, Journal)]
+    journal = Journal()
+    logger.addHandler(journal)
+    return journal
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.timezone.utc)

@@ -1,0 +1,75 @@
+"""Sums that must agree across tables, exactly: the audit takes each side from the stored tables and compares."""
+
+from __future__ import annotations
+
+from clv_lib.contracts.types import Identity
+
+IDENTITIES: tuple[Identity, ...] = (
+    Identity("net_of_months", (("customer_months", "net"),), (("customer_orders", "net"),), "months add up to orders"),
+    Identity("orders_of_months", (("customer_months", "orders"),), (("customer_orders", "orders"),), "no order is lost"),
+    Identity(
+        "refunds_of_orders",
+        (("customer_orders", "refunds"),),
+        (("customer_refunds", "refunds"),),
+        "every valid refund lowers exactly one order",
+    ),
+    Identity(
+        "refunds_by_date",
+        (("customer_months", "refunds_by_refund_date"),),
+        (("customer_refunds", "refunds"),),
+        "refunds by refund date add up to the refunds",
+    ),
+    Identity("net_of_customers", (("customer_metrics", "net"),), (("customer_orders", "net"),), "customers add up to orders"),
+    Identity("orders_of_customers", (("customer_metrics", "orders"),), (("customer_orders", "orders"),), "no order is lost"),
+    Identity(
+        "customers_have_first_orders",
+        (("customer_metrics", "customers"),),
+        (("customer_orders", "customers"),),
+        "each customer has exactly one first order",
+    ),
+    Identity(
+        "customers_have_latest_orders",
+        (("customer_metrics", "customers"),),
+        (("customer_orders", "latest"),),
+        "each customer has exactly one latest order",
+    ),
+    Identity(
+        "running_value_ends_at_value",
+        (("customer_orders", "last_cumulative_net"),),
+        (("customer_metrics", "net"),),
+        "the running value of the latest order is the customer's value",
+    ),
+    Identity("rfm_covers_customers", (("customer_rfm", "customers"),), (("customer_metrics", "customers"),), "each customer is scored"),
+    Identity(
+        "segments_count_members",
+        (("segments", "memberships"),),
+        (("customer_segments", "memberships"),),
+        "the segments' sizes add up to the memberships",
+    ),
+    Identity(
+        "everybody_is_in_the_total",
+        (("customer_segments", "in_total"),),
+        (("customer_metrics", "customers"),),
+        "the total segment holds each customer once",
+    ),
+    Identity("segments_net_total", (("segment_metrics", "net_all"),), (("customer_metrics", "net"),), "months of the total add up"),
+    Identity("segments_new_total", (("segment_metrics", "new_all"),), (("customer_metrics", "customers"),), "first orders are new customers"),
+    Identity(
+        "channels_spend_total",
+        (("acquisition_costs", "spend_channels"),),
+        (("acquisition_costs", "spend_all"),),
+        "channels add up to all spend",
+    ),
+    Identity(
+        "channels_new_total",
+        (("acquisition_costs", "new_channels"),),
+        (("acquisition_costs", "new_all"),),
+        "channels add up to all new customers",
+    ),
+    Identity(
+        "cohorts_customers_total",
+        (("unit_economics", "customers_all"),),
+        (("customer_metrics", "customers"),),
+        "cohorts add up to all customers",
+    ),
+)

@@ -1,0 +1,159 @@
+"""The silver tables: valid orders, refunds, the additive state per customer and month, and what was put aside."""
+
+from __future__ import annotations
+
+from clv_lib.contracts.types import MONEY, MONEY_SUM, Field, Rule, Table
+
+TRAILING_DAYS = (30, 90, 365)
+"""Lengths of the trailing and of the first-days windows, in days."""
+
+CUSTOMER_ORDERS = Table(
+    name="customer_orders",
+    layer="silver",
+    grain="one row per valid order up to as_of",
+    key=("order_id",),
+    partition_by=("ordered_month",),
+    fields=(
+        Field("order_id", "string", "Identifies the order.", required=True),
+        Field("customer_id", "string", "Who ordered.", required=True),
+        Field("order_number", "int", "1 for the customer's first order, by time, then order id.", True, "order_number >= 1"),
+        Field("occasion_number", "int", "1 for the first day with orders; orders of a day share it.", True, "occasion_number >= 1"),
+        Field("is_first_order", "boolean", "order_number is 1.", required=True),
+        Field("is_latest_order", "boolean", "No later order is known at as_of.", required=True),
+        Field("days_since_previous_order", "int", "Days since the order before; NULL for the first.", check="days_since_previous_order >= 0"),
+        Field("days_until_next_order", "int", "Days until the next order; NULL: none yet (open gap).", check="days_until_next_order >= 0"),
+        Field("days_since_first_order", "int", "Days since the customer's first order.", True, "days_since_first_order >= 0"),
+        Field("cohort_month", "date", "First day of the month of the customer's first order.", required=True),
+        Field("months_since_first_order", "int", "Calendar months since cohort_month.", True, "months_since_first_order >= 0"),
+        Field("channel", "string", "Channel of the order; NULL: not known."),
+        Field("gross_amount", MONEY, "Goods before discounts, reporting currency.", required=True),
+        Field("discount_amount", MONEY, "Discounts, reporting currency.", required=True),
+        Field("refund_amount", MONEY, "Refunds up to as_of for this order, reporting currency.", True, "refund_amount >= 0"),
+        Field("net_amount", MONEY, "Goods after discounts and refunds, reporting currency.", required=True),
+        Field("margin_amount", MONEY, "net_amount less cost of goods, fulfilment and fees; NULL: cost not known."),
+        Field("cumulative_net_amount", MONEY_SUM, "net_amount of the customer's orders up to this one.", required=True),
+        Field("cumulative_margin_amount", MONEY_SUM, "Known margins of the customer's orders up to this one; NULL: none known."),
+        *(Field(f"net_amount_{d}d", MONEY_SUM, f"net_amount of the {d} days that end with the day of this order.", True) for d in TRAILING_DAYS),
+        *(Field(f"order_count_{d}d", "bigint", f"Orders in the {d} days that end with the day of this order.", True) for d in TRAILING_DAYS),
+        Field("currency_code", "string", "Currency of the order.", required=True),
+        Field("net_amount_original", MONEY, "Goods after discounts, before refunds, currency of the order.", True, "net_amount_original >= 0"),
+        Field("ordered_date", "date", "Day of the order in reporting time.", required=True),
+        Field("ordered_at", "timestamp", "Instant of the order (UTC).", required=True),
+        Field("ordered_month", "date", "First day of the month of ordered_date.", required=True),
+    ),
+    rules=(
+        Rule("first_order_has_number_1", "is_first_order = (order_number = 1)", "is_first_order marks order_number 1"),
+        Rule(
+            "net_is_gross_less_discount_and_refund",
+            "abs(net_amount - (gross_amount - discount_amount - refund_amount)) <= 0.0002",
+            "net = gross - discount - refund",
+        ),
+    ),
+    measures={
+        "net": "sum(net_amount)",
+        "refunds": "sum(refund_amount)",
+        "orders": "count(1)",
+        "customers": "count_if(is_first_order)",
+        "latest": "count_if(is_latest_order)",
+        "last_cumulative_net": "sum(case when is_latest_order then cumulative_net_amount end)",
+    },
+)
+
+CUSTOMER_REFUNDS = Table(
+    name="customer_refunds",
+    layer="silver",
+    grain="one row per valid refund up to as_of",
+    key=("refund_id",),
+    may_be_empty=True,
+    fields=(
+        Field("refund_id", "string", "Identifies the refund.", required=True),
+        Field("order_id", "string", "The refunded order.", required=True),
+        Field("customer_id", "string", "Who was refunded.", required=True),
+        Field("attribution", "string", "order_id: named by the source; latest_order: the customer's latest order before.", True, "attribution in ('order_id', 'latest_order')"),
+        Field("refund_amount", MONEY, "Reporting currency, positive.", True, "refund_amount >= 0"),
+        Field("cost_recovered_amount", MONEY, "Reporting currency.", required=True),
+        Field("currency_code", "string", "Currency of the refund.", required=True),
+        Field("refund_amount_original", MONEY, "Currency of the refund.", True, "refund_amount_original >= 0"),
+        Field("refunded_date", "date", "Day of the refund in reporting time.", required=True),
+        Field("refunded_at", "timestamp", "Instant of the refund (UTC).", required=True),
+    ),
+    measures={"refunds": "coalesce(sum(refund_amount), 0)"},
+)
+
+CUSTOMER_MONTHS = Table(
+    name="customer_months",
+    layer="silver",
+    grain="one row per customer and calendar month with an order or a refund; every fact adds up over months",
+    key=("customer_id", "month"),
+    partition_by=("month",),
+    fields=(
+        Field("customer_id", "string", "The customer.", required=True),
+        Field("month", "date", "First day of the month.", required=True),
+        Field("order_count", "bigint", "Orders.", True, "order_count >= 0"),
+        Field("active_day_count", "bigint", "Days with at least one order (purchase occasions).", True, "active_day_count >= 0"),
+        Field("refunded_order_count", "bigint", "Orders of the month that were refunded in part or whole.", True, "refunded_order_count >= 0"),
+        Field("gross_amount", MONEY_SUM, "Goods before discounts.", required=True),
+        Field("discount_amount", MONEY_SUM, "Discounts.", required=True),
+        Field("refund_amount", MONEY_SUM, "Refunds of the orders of this month, whenever paid back.", required=True),
+        Field("refund_by_refund_date_amount", MONEY_SUM, "Refunds paid back in this month, whatever they refund.", required=True),
+        Field("net_amount", MONEY_SUM, "Goods after discounts and refunds of these orders.", required=True),
+        Field("margin_amount", MONEY_SUM, "Sum of the known margins.", required=True),
+        Field("margin_order_count", "bigint", "Orders whose margin is known.", True, "margin_order_count between 0 and order_count"),
+        Field("first_ordered_date", "date", "First day with an order in the month; NULL: refunds only."),
+        Field("last_ordered_date", "date", "Last day with an order in the month; NULL: refunds only."),
+        Field("first_day_net_amount", MONEY_SUM, "net_amount of the customer's first day ever, 0 in other months.", required=True),
+        Field("first_day_margin_amount", MONEY_SUM, "Known margin of the customer's first day ever, 0 in other months.", required=True),
+        *(Field(f"net_amount_first_{d}d", MONEY_SUM, f"net_amount of orders within {d} days from the first (day 0 to {d - 1}).", True) for d in TRAILING_DAYS),
+        Field("first_order_channel", "string", "Channel of the customer's first order, in its month only."),
+    ),
+    rules=(
+        Rule("days_up_to_orders", "active_day_count <= order_count", "no more active days than orders"),
+        Rule(
+            "dates_within_month",
+            "coalesce(trunc(first_ordered_date, 'month') = month and trunc(last_ordered_date, 'month') = month"
+            " and first_ordered_date <= last_ordered_date, order_count = 0)",
+            "first and last day lie in the month, in order",
+        ),
+    ),
+    measures={
+        "net": "sum(net_amount)",
+        "orders": "sum(order_count)",
+        "refunds": "sum(refund_amount)",
+        "refunds_by_refund_date": "sum(refund_by_refund_date_amount)",
+    },
+)
+
+QUARANTINED_ROWS = Table(
+    name="quarantined_rows",
+    layer="gold",
+    grain="one row per input row that broke a rule",
+    key=(),
+    partition_by=("snapshot_id",),
+    may_be_empty=True,
+    fields=(
+        Field("source_name", "string", "Input: orders, refunds, ...", required=True),
+        Field("row_key", "string", "Key of the row in its source, as far as it has one."),
+        Field("reasons", "array<string>", "Every rule that the row broke.", True, "size(reasons) > 0"),
+        Field("amount_original", MONEY, "Money of the row in its currency; NULL: unreadable."),
+        Field("currency_code", "string", "Currency of the row."),
+        Field("payload", "string", "The row of the source as JSON.", required=True),
+    ),
+)
+
+CONSERVATION = Table(
+    name="conservation",
+    layer="gold",
+    grain="one row per source, currency and disposition: what became of every input row and its money",
+    key=("source_name", "currency_code", "disposition"),
+    partition_by=("snapshot_id",),
+    fields=(
+        Field("source_name", "string", "Input: orders, refunds, ...", required=True),
+        Field("currency_code", "string", "Currency of the rows; '?' where it cannot be read.", required=True),
+        Field("disposition", "string", "input, or what became of the rows: accepted, refund_line, quarantined, anonymous, ...", required=True),
+        Field("row_count", "bigint", "Rows.", True, "row_count >= 0"),
+        Field("amount", MONEY_SUM, "Their money in their currency; unreadable amounts count 0.", required=True),
+    ),
+)
+
+SILVER_TABLES: tuple[Table, ...] = (CUSTOMER_ORDERS, CUSTOMER_REFUNDS, CUSTOMER_MONTHS)
+INTAKE_TABLES: tuple[Table, ...] = (QUARANTINED_ROWS, CONSERVATION)

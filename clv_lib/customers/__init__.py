@@ -1,0 +1,1 @@
+"""Silver to facts about customers: metrics, RFM scores, attributes."""

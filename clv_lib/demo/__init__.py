@@ -1,0 +1,17 @@
+"""Demo data with known truth: `generate(DemoParameters())`."""
+
+from clv_lib.demo.generator import DemoData, generate
+from clv_lib.demo.parameters import Channel, CustomerType, DemoParameters, DirtRates, Region
+from clv_lib.demo.truth import ChannelTruth, DemoTruth
+
+__all__ = [
+    "Channel",
+    "ChannelTruth",
+    "CustomerType",
+    "DemoData",
+    "DemoParameters",
+    "DemoTruth",
+    "DirtRates",
+    "Region",
+    "generate",
+]

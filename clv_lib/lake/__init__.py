@@ -1,0 +1,20 @@
+"""The only code that reads and writes Delta: tables of the lake, the published pointer, views, and users' sources."""
+
+from __future__ import annotations
+
+from clv_lib.lake.pointer import Pointer, Publication
+from clv_lib.lake.sources import PinnedSource, pin_source, read_source
+from clv_lib.lake.tables import Lake
+from clv_lib.lake.views import create_catalog_views, register_views, view_statements
+
+__all__ = [
+    "Lake",
+    "PinnedSource",
+    "Pointer",
+    "Publication",
+    "create_catalog_views",
+    "pin_source",
+    "read_source",
+    "register_views",
+    "view_statements",
+]

@@ -1,0 +1,245 @@
+"""Tables of the lake by their contract: where they lie, how they are made, written, read and thinned out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from clv_lib.contracts.types import Table
+from clv_lib.errors import ClvError, EnvironmentFault, LakeError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+SNAPSHOT_COLUMN = "snapshot_id"
+_SNAPSHOT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
+_READABLE_BY_ALL = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
+_SILVER_KEPT = {"delta.deletedFileRetentionDuration": "interval 30 days"}
+
+
+class Lake:
+    """A lake at a path or URI (`/data/clv`, `s3a://...`), or in a catalog (`schema`, `catalog.schema`).
+
+    By path a table lies at `<root>/<layer>/<table>`. In a catalog tables lie in the schema with `_internal` behind its
+    name, and the schema itself holds the views that readers use.
+    """
+
+    def __init__(self, spark: SparkSession, root: str, *, is_path: bool) -> None:
+        """Keep the session and the place; nothing is read or made yet."""
+        self.spark = spark
+        self.root = absolute(root).rstrip("/") if is_path else root
+        self.is_path = is_path
+
+    def place(self, table: Table) -> str:
+        """Path or dotted name of the table, for messages and other engines."""
+        if self.is_path:
+            return f"{self.root}/{table.layer}/{table.name}"
+        return f"{self.root}_internal.{table.name}"
+
+    def reference(self, table: Table) -> str:
+        """The table as SQL names it."""
+        if self.is_path:
+            return f"delta.`{self.place(table)}`"
+        return ".".join(f"`{part}`" for part in self.place(table).split("."))
+
+    def exists(self, table: Table) -> bool:
+        """Whether the table has been made."""
+        from delta.tables import DeltaTable
+
+        if self.is_path:
+            return bool(DeltaTable.isDeltaTable(self.spark, self.place(table)))
+        return bool(self.spark.catalog.tableExists(self.place(table)))
+
+    def ensure(self, table: Table) -> None:
+        """Make the table by its contract, or add the columns that the contract has gained since it was made."""
+        with reported(self.place(table), "made"):
+            if not self.exists(table):
+                self._ensure_schema()
+                self.spark.sql(self._create_statement(table))
+                return
+            stored = {field.name: field.dataType.simpleString() for field in self._read(table).schema.fields}
+            declared = self._stored_schema(table)
+            retyped = [f"{name}: {stored[name]}, now {kind}" for name, kind in declared.items() if stored.get(name, kind) != kind]
+            if retyped:
+                raise LakeError(
+                    "a stored table has columns of other types than this version of clv writes",
+                    where=self.place(table),
+                    expected="the types of the contract",
+                    found="; ".join(retyped),
+                    next_step="point `lake` at a new place, or remove this table, and run again",
+                )
+            added = [f"`{name}` {kind}" for name, kind in declared.items() if name not in stored]
+            if added:
+                self.spark.sql(f"ALTER TABLE {self.reference(table)} ADD COLUMNS ({', '.join(added)})")
+
+    def write_snapshot(self, table: Table, frame: DataFrame, snapshot_id: str) -> int:
+        """Replace the table's rows of one snapshot by the frame's and return their number; other snapshots stay."""
+        from pyspark.sql import functions as F
+
+        self.ensure(table)
+        rows = conform(frame, table).withColumn(SNAPSHOT_COLUMN, F.lit(checked_snapshot_id(snapshot_id)))
+        with reported(self.place(table), "written"):
+            self._save(table, rows, {"replaceWhere": f"{SNAPSHOT_COLUMN} = '{snapshot_id}'", "userMetadata": snapshot_id})
+            return self._commit_of(table, snapshot_id)[1]
+
+    def write_rows(self, table: Table, frame: DataFrame, where: str) -> None:
+        """Replace the rows that a predicate on partition columns selects; the frame holds only such rows."""
+        self.ensure(table)
+        with reported(self.place(table), "written"):
+            self._save(table, conform(frame, table), {"replaceWhere": where})
+
+    def write_state(self, table: Table, frame: DataFrame, run_id: str) -> tuple[int, int]:
+        """Replace a silver table in one commit; returns its version and rows. Older versions stay readable."""
+        self.ensure(table)
+        with reported(self.place(table), "written"):
+            self._save(table, conform(frame, table), {"userMetadata": checked_snapshot_id(run_id)})
+            return self._commit_of(table, run_id)
+
+    def read_snapshot(self, table: Table, snapshot_id: str) -> DataFrame:
+        """The rows of one snapshot with the contract's columns."""
+        from pyspark.sql import functions as F
+
+        with reported(self.place(table), "read"):
+            return self._read(table).where(F.col(SNAPSHOT_COLUMN) == checked_snapshot_id(snapshot_id)).select(*table.columns)
+
+    def read_state(self, table: Table, version: int) -> DataFrame:
+        """A silver table as of one version."""
+        with reported(self.place(table), "read"):
+            return self._read(table, version).select(*table.columns)
+
+    def read_rows(self, table: Table) -> DataFrame:
+        """Every row of a control table."""
+        with reported(self.place(table), "read"):
+            return self._read(table).select(*table.columns)
+
+    def snapshots(self, table: Table) -> set[str]:
+        """Snapshots of which the table holds rows."""
+        with reported(self.place(table), "read"):
+            return {row[0] for row in self._read(table).select(SNAPSHOT_COLUMN).distinct().collect()}
+
+    def drop_snapshots(self, table: Table, snapshot_ids: set[str]) -> None:
+        """Delete whole snapshots (partitions); their files stay until a VACUUM."""
+        if snapshot_ids:
+            listed = ", ".join(f"'{checked_snapshot_id(name)}'" for name in sorted(snapshot_ids))
+            with reported(self.place(table), "thinned out"):
+                self.spark.sql(f"DELETE FROM {self.reference(table)} WHERE {SNAPSHOT_COLUMN} IN ({listed})")
+
+    def _read(self, table: Table, version: int | None = None) -> DataFrame:
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.place(table)) if self.is_path else reader.table(self.place(table))
+
+    def _save(self, table: Table, rows: DataFrame, options: Mapping[str, str]) -> None:
+        writer = rows.write.format("delta").mode("overwrite").options(**options)
+        if self.is_path:
+            writer.save(self.place(table))
+        else:
+            writer.saveAsTable(self.place(table))
+
+    def _commit_of(self, table: Table, run_id: str) -> tuple[int, int]:
+        """Version and number of rows of the latest commit that a run made."""
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(table)} LIMIT 50").collect()
+        own = max((row for row in history if row["userMetadata"] == run_id), key=lambda row: int(row["version"]))
+        return int(own["version"]), int(own["operationMetrics"].get("numOutputRows", 0))
+
+    def _stored_schema(self, table: Table) -> dict[str, str]:
+        snapshot = {SNAPSHOT_COLUMN: "string"} if SNAPSHOT_COLUMN in table.partition_by else {}
+        return {**table.schema, **snapshot}
+
+    def _ensure_schema(self) -> None:
+        if not self.is_path:
+            for schema in (self.root, f"{self.root}_internal"):
+                quoted = ".".join(f"`{part}`" for part in schema.split("."))
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted}")
+
+    def _create_statement(self, table: Table) -> str:
+        key = {*table.key, *table.partition_by}
+        meanings = {field.name: field.meaning for field in table.fields}
+        columns = ", ".join(
+            f"`{name}` {kind}{' NOT NULL' if name in key else ''} COMMENT {_quoted(meanings.get(name, 'The run that wrote it.'))}"
+            for name, kind in self._stored_schema(table).items()
+        )
+        partitions = f" PARTITIONED BY ({', '.join(table.partition_by)})" if table.partition_by else ""
+        properties = {**_READABLE_BY_ALL, **(_SILVER_KEPT if table.layer == "silver" else {})}
+        listed = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items())
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.reference(table)} ({columns}) USING DELTA{partitions}"
+            f" COMMENT {_quoted(table.grain)} TBLPROPERTIES ({listed})"
+        )
+
+
+def absolute(path: str) -> str:
+    """A local path in full, since Delta's SQL finds no relative one; a URI as it is."""
+    return path if "://" in path else os.path.abspath(path.removeprefix("file:"))
+
+
+def conform(frame: DataFrame, table: Table) -> DataFrame:
+    """The contract's columns in their order, cast to the contract's types."""
+    from pyspark.sql import functions as F
+
+    return frame.select(*(F.col(name).cast(kind).alias(name) for name, kind in table.schema.items()))
+
+
+def checked_snapshot_id(snapshot_id: str) -> str:
+    """The id itself if it is safe inside SQL text and paths, else LakeError."""
+    if not _SNAPSHOT_ID.match(snapshot_id):
+        raise LakeError(
+            "this is not the id of a run or snapshot",
+            expected="letters, digits, '.', '_' and '-'",
+            found=repr(snapshot_id),
+            next_step="`clv runs` lists the runs",
+        )
+    return snapshot_id
+
+
+@contextmanager
+def reported(place: str, action: str) -> Iterator[None]:
+    """Turn what Spark, Delta or the file system raise about a table into one readable LakeError."""
+    import delta.exceptions as delta_errors
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (ClvError, delta_errors.DeltaConcurrentModificationException):
+        raise
+    except (PySparkException, Py4JError) as error:
+        text = str(error)
+        if "No space left on device" in text:
+            raise EnvironmentFault(
+                "the disk is full", where=place, found=first_line(text), next_step="free some space and run again"
+            ) from error
+        raise LakeError(
+            f"a table could not be {action}",
+            where=place,
+            found=first_line(text),
+            next_step=_next_step(text),
+        ) from error
+
+
+def first_line(text: str) -> str:
+    """The first telling line of an error of Spark, without its stack trace."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith("[") or "Exception:" in line]
+    return (telling or lines or ["no message"])[0][:500]
+
+
+def _next_step(text: str) -> str:
+    if "CAST_INVALID_INPUT" in text or "DIVIDE_BY_ZERO" in text or "NUMERIC_VALUE_OUT_OF_RANGE" in text:
+        return "an expression of a source's `columns` fails on some row: use try_cast, try_divide or another try_ function there"
+    if "checksum" in text.lower() or "CORRUPT" in text or "FAILED_READ_FILE" in text:
+        return "a data file is damaged: restore it, or run again with the source or table repaired"
+    if "PATH_NOT_FOUND" in text or "DELTA_TABLE_NOT_FOUND" in text or "TABLE_OR_VIEW_NOT_FOUND" in text:
+        return "nothing has been published there yet: run `clv run` first, or check `lake`"
+    if "Permission denied" in text or "AccessDenied" in text:
+        return "give this user write access, or point `lake` elsewhere; `clv doctor` checks it"
+    return "see the error above; nothing was published, and running again is safe"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

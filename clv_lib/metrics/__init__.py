@@ -1,0 +1,1 @@
+"""Figures per segment, acquisition channel and cohort, from the additive tables below them."""

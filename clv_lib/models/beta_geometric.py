@@ -1,0 +1,177 @@
+"""What BG/NBD and MBG/NBD share: gamma-mixed Poisson purchases, beta-mixed chance to leave at a purchase.
+
+With k chances to leave so far (BG/NBD: k = x; MBG/NBD: k = x + 1, the first purchase counts too) both have
+ll = ll of the NBD + ln(B(a, b + k) / B(a, b)) + ln(1 + exp d), with d the log-odds of death; no power is ever formed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from clv_lib.models import fitting
+from clv_lib.models.forward_process import expected_purchases_of_survivor
+from clv_lib.models.nbd import Nbd, PurchaseSums, log_likelihood_without_death, mean_age
+from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, TransactionStatistics, as_floats
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_LEAVING_STARTS = ((1.0, 2.5), (0.1, 1.0), (5.0, 5.0), (0.5, 0.1), (0.05, 20.0))
+_SAMPLED_ABOVE = 100_000
+_SAMPLE_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class BetaGeometric:
+    """Parameters and predictions; arguments broadcast, times in the unit of alpha, NaN in gives NaN out."""
+
+    r: float
+    alpha: float
+    a: float
+    b: float
+
+    name: ClassVar[str]
+    parameter_names: ClassVar[tuple[str, ...]] = ("r", "alpha", "a", "b")
+    first_purchase_may_be_last: ClassVar[bool]
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that are not positive numbers."""
+        if not all(0 < value < np.inf for value in (self.r, self.alpha, self.a, self.b)):
+            raise ValueError(f"{self.name} needs positive finite parameters; found {self}")
+
+    @classmethod
+    def fit(cls, statistics: TransactionStatistics, *, minimum_customers: int = 1) -> fitting.Fitted[Self]:
+        """Estimate r, alpha, a, b; `model` of the result is None unless its status is 'converged'."""
+        rows = statistics.distinct()
+        counts = statistics.customer_count, len(rows)
+        status = fitting.refusal(statistics, minimum_customers)
+        if status:
+            return fitting.refused(cls.name, cls.parameter_names, status, *counts)
+        scale = mean_age(rows)
+        _, without_death = Nbd.search(PurchaseSums(rows, scale), scale)
+        r, alpha = map(float, np.exp(without_death.log_parameters))
+        starts = tuple((r, alpha, a, b) for a, b in _LEAVING_STARTS)
+        chances = int(cls.first_purchase_may_be_last)
+        likelihood = _problem(rows, scale, chances, starts)
+        if len(rows) > _SAMPLED_ABOVE:
+            sample = _problem(rows.thinned(_SAMPLE_ROWS), scale, chances, starts)
+            likelihood = replace(likelihood, sample=sample)
+        optimum = fitting.maximise(likelihood)
+        status = fitting.WORSE_THAN_NBD if _is_worse(optimum, without_death) else optimum.status
+        parameters, covariance, total = fitting.natural_scale(likelihood, optimum)
+        model = cls(*map(float, parameters)) if status == fitting.CONVERGED else None
+        return fitting.Fitted(
+            cls.name, cls.parameter_names, status, model, parameters, covariance, total, *counts,
+            optimum.gradient_norm, optimum.evaluations,
+        )  # fmt: skip
+
+    def log_likelihood(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
+        """Log-likelihood of each row."""
+        x, ages = as_floats(frequency), as_floats(age)
+        k = x + self.first_purchase_may_be_last
+        survived = special.betaln(self.a, self.b + k) - special.betaln(self.a, self.b)
+        without_death = log_likelihood_without_death(self.r, self.alpha, x, ages)
+        total: FloatArray = without_death + survived + np.logaddexp(0.0, self.log_odds_of_death(x, recency, ages))
+        return total
+
+    def log_odds_of_death(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
+        """d = (r + x) ln((alpha + T) / (alpha + t_x)) + ln a - ln(b + k - 1); minus infinity where k = 0."""
+        x, t_x, ages = np.broadcast_arrays(as_floats(frequency), as_floats(recency), as_floats(age))
+        k = x + self.first_purchase_may_be_last
+        silence = (self.r + x) * np.log1p((ages - t_x) / (self.alpha + t_x))
+        odds = silence + np.log(self.a) - np.log(np.where(k == 0, 1.0, self.b + k - 1))
+        return np.where(k == 0, -np.inf, odds)
+
+    def probability_alive(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
+        """1 / (1 + exp d), with d the log-odds of death."""
+        alive: FloatArray = special.expit(-self.log_odds_of_death(frequency, recency, age))
+        return alive
+
+    def probability_alive_sql(self, frequency: str, recency: str, age: str) -> str:
+        """Return P(alive) as Spark SQL over three SQL expressions in the unit of alpha; NULL in gives NULL out."""
+        k = 1 if self.first_purchase_may_be_last else 0
+        silence = f"ln(({self.alpha:.17e} + {age}) / ({self.alpha:.17e} + {recency}))"
+        odds = f"({self.r:.17e} + {frequency}) * {silence} - ln(({self.b + k - 1:.17e} + {frequency}) / {self.a:.17e})"
+        alive = f"1e0 / (1e0 + exp({odds}))"
+        return alive if k else f"CASE WHEN {frequency} = 0 THEN 1e0 ELSE {alive} END"
+
+    def expected_purchases_if_alive(self, horizon: ArrayLike, frequency: ArrayLike, age: ArrayLike) -> FloatArray:
+        """G(x, T): a survivor is a fresh customer with parameters r + x, alpha + T, a, b + k."""
+        x, ages = as_floats(frequency), as_floats(age)
+        b = self.b + x + self.first_purchase_may_be_last
+        return expected_purchases_of_survivor(as_floats(horizon), self.r + x, self.alpha + ages, self.a, b)
+
+    def expected_purchases(
+        self, horizon: ArrayLike, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
+    ) -> FloatArray:
+        """Expected purchases in (age, age + horizon]: P(alive) times G(x, T)."""
+        alive = self.probability_alive(frequency, recency, age)
+        return alive * self.expected_purchases_if_alive(horizon, frequency, age)
+
+    def expected_purchases_new(self, horizon: ArrayLike) -> FloatArray:
+        """E[X(t)] of a random new customer, repeat purchases only."""
+        k = int(self.first_purchase_may_be_last)
+        stays = self.b / (self.a + self.b) if k else 1.0
+        t, r, alpha = as_floats(horizon), as_floats(self.r), as_floats(self.alpha)
+        return stays * expected_purchases_of_survivor(t, r, alpha, self.a, as_floats(self.b + k))
+
+
+def _problem(
+    rows: DistinctRows, scale: float, chances_at_start: int, starts: tuple[tuple[float, ...], ...]
+) -> fitting.Likelihood:
+    sums = PurchaseSums(rows, scale)
+    evaluate = _Likelihood(rows, scale, sums, chances_at_start).evaluate
+    units = np.array([1.0, scale, 1.0, 1.0])
+    return fitting.Likelihood(evaluate, sums.weight, units, sums.log_scale, starts)
+
+
+def _is_worse(optimum: fitting.Optimum, without_death: fitting.Optimum) -> bool:
+    """Without death is a limit of the model, so a lower likelihood shows a failed search."""
+    return bool(optimum.value < without_death.value - 1e-8 * (1 + abs(without_death.value)))
+
+
+class _Likelihood:
+    """Total log-likelihood and gradient over distinct rows; per row only the log-odds of death are evaluated."""
+
+    def __init__(self, rows: DistinctRows, time_scale: float, sums: PurchaseSums, chances_at_start: int) -> None:
+        frequency, recency, age = rows.columns
+        exposed = np.flatnonzero(frequency.rows + chances_at_start > 0)
+        self.sums = sums
+        self.chances = sums.x + chances_at_start
+        self.recency = recency.values / time_scale
+        self.age = age.values / time_scale
+        x_code, self.recency_code, self.age_code = (column.code[exposed] for column in rows.columns)
+        self.weight = rows.weight[exposed]
+        # Rows are in ascending order of x, so sums per x are sums over runs of rows.
+        self.x_present, self.run_start, self.run_length = np.unique(x_code, return_index=True, return_counts=True)
+
+    def evaluate(self, parameters: FloatArray) -> tuple[float, FloatArray]:
+        """Gradient in the order r, alpha, a, b."""
+        _, _, a, b = map(float, parameters)
+        value, by_rate = self.sums.evaluate(parameters[:2])
+        k, weight = self.chances, self.sums.weight_of_x
+        survived = special.betaln(a, b + k) - special.betaln(a, b)
+        shared = special.digamma(a + b) - special.digamma(a + b + k)
+        by_b = shared + special.digamma(b + k) - special.digamma(b)
+        by_leaving = np.array([np.sum(weight * shared), np.sum(weight * by_b)], dtype=np.float64)
+        death, by_death = self._death(*map(float, parameters))
+        total = value + float(np.sum(weight * survived)) + death
+        return total, np.concatenate([by_rate, by_leaving]) + by_death
+
+    def _death(self, r: float, alpha: float, a: float, b: float) -> tuple[float, FloatArray]:
+        """Sum of ln(1 + exp d) and its gradient."""
+        x, after_last = self.sums.x[self.x_present], b + self.chances[self.x_present] - 1
+        silence = np.log(alpha + self.age)[self.age_code] - np.log(alpha + self.recency)[self.recency_code]
+        odds = np.repeat(r + x, self.run_length) * silence + np.repeat(np.log(a / after_last), self.run_length)
+        small = np.exp(-np.abs(odds))
+        value = float(np.sum(self.weight * (np.log1p(small) + np.maximum(odds, 0.0))))
+        dead = self.weight * np.maximum(small, odds > 0) / (1.0 + small)
+        shrink = (1 / (alpha + self.age))[self.age_code] - (1 / (alpha + self.recency))[self.recency_code]
+        dead_of_x, shrink_of_x = (np.add.reduceat(sums, self.run_start) for sums in (dead, dead * shrink))
+        gradient = (np.sum(dead * silence), np.sum((r + x) * shrink_of_x), np.sum(dead_of_x) / a)
+        return value, np.array([*gradient, -np.sum(dead_of_x / after_last)], dtype=np.float64)

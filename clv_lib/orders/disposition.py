@@ -1,0 +1,144 @@
+"""What becomes of an input row: the broken rules of each row, and one disposition per row."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.types import MONEY_SUM, Rule
+from clv_lib.orders.mapping import PAYLOAD
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+ACCEPTED = "accepted"
+REFUND_LINE = "refund_line"
+QUARANTINED = "quarantined"
+UNREADABLE_CURRENCY = "?"
+
+_CONFLICT = "conflicting_duplicate"
+_ID_HASH = "id_hash"
+
+
+def with_broken_rules(rows: DataFrame, rules: Iterable[Rule]) -> DataFrame:
+    """Add `reasons`: the names of the rules that the row breaks, an empty array if none. Grain: kept."""
+    broken = [F.when(~F.coalesce(F.expr(rule.predicate), F.lit(False)), F.lit(rule.name)) for rule in rules]
+    return rows.withColumn("reasons", F.array_compact(F.array(*broken)))
+
+
+def with_local_date(rows: DataFrame, instant: str, day: str, time_zone: str) -> DataFrame:
+    """Add the calendar day of an instant in the reporting time zone. Grain: kept."""
+    return rows.withColumn(day, F.to_date(F.from_utc_timestamp(F.col(instant), time_zone)))
+
+
+def with_competition(rows: DataFrame, day: str, as_of: dt.date) -> DataFrame:
+    """Add `competes`: the row is sound and not after as_of, so it can be the version that counts. Grain: kept."""
+    is_known = F.coalesce(F.col(day) <= F.lit(as_of), F.lit(False))
+    return rows.withColumn("competes", is_known & (F.size("reasons") == 0))
+
+
+def order_disposition(as_of: dt.date, exclude_statuses: Sequence[str], exclude_gift_cards: bool) -> Column:
+    """What becomes of an order row that is the current version of its order; the first that applies.
+
+    Rows after as_of and rows that the source itself calls deleted, test or cancelled are put aside before they are
+    judged; an anonymous order is sound, and kept apart.
+    """
+    is_late = F.col("ordered_date") > F.lit(as_of)
+    is_cancelled = F.lower(F.col("order_status")).isin(list(exclude_statuses))
+    is_gift_card = F.coalesce("is_gift_card_order", F.lit(False)) & F.lit(exclude_gift_cards)
+    return (
+        F.when(is_late, "after_as_of")
+        .when(F.coalesce("is_deleted", F.lit(False)), "deleted")
+        .when(F.coalesce("is_test_order", F.lit(False)), "test")
+        .when(is_cancelled, "cancelled")
+        .when(is_gift_card, "gift_card")
+        .when(F.size("reasons") > 0, QUARANTINED)
+        .when(F.col("customer_id").isNull(), "anonymous")
+        .otherwise(ACCEPTED)
+    )
+
+
+def repeated_ids(rows: DataFrame, key: str) -> DataFrame:
+    """Hashes of the ids that several competing rows have; usually few, so that only those rows must be compared.
+
+    Grain: one row per hash, column `id_hash`. Two ids with one hash are only compared needlessly.
+    """
+    hashes = rows.where("competes").select(F.xxhash64(key).alias(_ID_HASH))
+    return hashes.groupBy(_ID_HASH).agg(F.count(F.lit(1)).alias("row_count")).where("row_count > 1").select(_ID_HASH)
+
+
+def with_versions_resolved(rows: DataFrame, key: str, repeated: DataFrame | None) -> DataFrame:
+    """Add `version_disposition`: NULL for the row that counts, else what it is instead. Grain: kept.
+
+    Of the competing rows with one id: identical copies are `exact_duplicate` but for one; of different versions the newest
+    `updated_at` counts and older ones are `superseded`; if the newest time has different versions, none counts and all
+    of them break the rule `conflicting_duplicate`. `repeated` are the hashes of `repeated_ids`, None if there are none.
+    """
+    if repeated is None:
+        return rows.withColumn("version_disposition", F.lit(None).cast("string"))
+    hashed = rows.withColumn(_ID_HASH, F.when(F.col("competes"), F.xxhash64(key)))
+    alone = hashed.join(F.broadcast(repeated), _ID_HASH, "left_anti").drop(_ID_HASH)
+    several = hashed.join(F.broadcast(repeated), _ID_HASH, "left_semi").drop(_ID_HASH)
+    return alone.withColumn("version_disposition", F.lit(None).cast("string")).unionByName(_compared(several, key))
+
+
+def _compared(several: DataFrame, key: str) -> DataFrame:
+    content = [name for name in several.columns if name not in (PAYLOAD, "reasons")]
+    one_id = Window.partitionBy(key)
+    whole_id = one_id.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    copies = Window.partitionBy(key, "content").orderBy(PAYLOAD).rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    written = F.coalesce("updated_at", F.lit("0001-01-01").cast("timestamp"))
+    judged = several.withColumn("content", F.xxhash64(*content)).withColumns(
+        {"written": written, "copy_number": F.row_number().over(copies)}
+    )
+    judged = judged.withColumn("newest", F.max("written").over(whole_id))
+    at_newest = F.when(F.col("written") == F.col("newest"), F.col("content"))
+    judged = judged.withColumn("is_tied", F.min(at_newest).over(whole_id) != F.max(at_newest).over(whole_id))
+    disposition = (
+        F.when(F.col("copy_number") > 1, "exact_duplicate")
+        .when(F.col("written") < F.col("newest"), "superseded")
+        .when(F.col("is_tied"), QUARANTINED)
+    )
+    reasons = F.when(disposition == QUARANTINED, F.array(F.lit(_CONFLICT))).otherwise(F.col("reasons"))
+    return judged.withColumns({"version_disposition": disposition, "reasons": reasons}).drop(
+        "content", "written", "copy_number", "newest", "is_tied"
+    )
+
+
+def disposition_totals(rows: DataFrame, source_name: str, amount: str) -> DataFrame:
+    """Rows and money by currency and disposition: contract `conservation`. NULL amounts count 0."""
+    return _totals(rows, source_name, amount, F.col("disposition"))
+
+
+def input_totals(rows: DataFrame, source_name: str, amount: str) -> DataFrame:
+    """Rows and money by currency of the input itself, before any judgement: contract `conservation`."""
+    return _totals(rows, source_name, amount, F.lit("input"))
+
+
+def _totals(rows: DataFrame, source_name: str, amount: str, disposition: Column) -> DataFrame:
+    is_code = F.col("currency_code").rlike(r"\A[A-Z]{3}\z")
+    return rows.groupBy(
+        F.lit(source_name).alias("source_name"),
+        F.when(is_code, F.col("currency_code")).otherwise(UNREADABLE_CURRENCY).alias("currency_code"),
+        disposition.alias("disposition"),
+    ).agg(
+        F.count(F.lit(1)).alias("row_count"),
+        F.coalesce(F.sum(amount), F.lit(0)).cast(MONEY_SUM).alias("amount"),
+    )
+
+
+def quarantined(rows: DataFrame, source_name: str, key: str, amount: str) -> DataFrame:
+    """The quarantined rows as contract `quarantined_rows`. Grain: one row per input row with that disposition."""
+    return rows.where(F.col("disposition") == QUARANTINED).select(
+        F.lit(source_name).alias("source_name"),
+        F.col(key).alias("row_key"),
+        "reasons",
+        F.col(amount).alias("amount_original"),
+        "currency_code",
+        F.col(PAYLOAD).alias("payload"),
+    )
+

@@ -1,0 +1,76 @@
+"""Orders from source rows to accepted ones: judged by the row rules, resolved, and given one disposition each."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.inputs import NEGATIVE_ORDER, order_rules
+from clv_lib.orders.currency import converted, normalised_currency, with_exchange_rate
+from clv_lib.orders.disposition import (
+    ACCEPTED,
+    REFUND_LINE,
+    order_disposition,
+    with_broken_rules,
+    with_competition,
+    with_local_date,
+    with_versions_resolved,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from clv_lib.settings.models import Settings
+
+LINE_KEY = "order_line_id"
+ORDER_KEY = "order_id"
+
+
+def judged_orders(mapped: DataFrame, rates: DataFrame | None, settings: Settings, as_of: dt.date, *, is_line: bool) -> DataFrame:
+    """Mapped order rows with `ordered_date`, `exchange_rate`, `reasons` and `competes`. Grain: kept.
+
+    A negative amount breaks a rule for an order; a negative line is a refund.
+    """
+    limits = settings.orders
+    rules = order_rules(limits.earliest_date.isoformat(), int(limits.max_amount))
+    dated = with_local_date(normalised_currency(mapped), "ordered_at", "ordered_date", settings.reporting.time_zone)
+    rated = with_exchange_rate(dated, rates, "ordered_date", settings.reporting.currency)
+    judged = with_broken_rules(rated, rules if is_line else (*rules, NEGATIVE_ORDER))
+    return with_competition(judged, "ordered_date", as_of)
+
+
+def with_order_dispositions(
+    judged: DataFrame, repeated: DataFrame | None, settings: Settings, as_of: dt.date, *, is_line: bool
+) -> DataFrame:
+    """Judged rows with one `disposition` each; a negative accepted line becomes `refund_line`. Grain: kept."""
+    resolved = with_versions_resolved(judged, LINE_KEY if is_line else ORDER_KEY, repeated)
+    own = order_disposition(as_of, settings.orders.exclude_statuses, settings.orders.exclude_gift_cards)
+    disposition = F.coalesce("version_disposition", own)
+    if is_line:
+        is_refund = (disposition == ACCEPTED) & (F.col("net_amount") < 0)
+        disposition = F.when(is_refund, REFUND_LINE).otherwise(disposition)
+    return resolved.withColumn("disposition", disposition).drop("version_disposition", "competes")
+
+
+def in_reporting_currency(orders: DataFrame) -> DataFrame:
+    """Accepted orders with their amounts converted; the original net amount is kept. Grain: order, kept.
+
+    `discount_amount` is gross less net after conversion, so that the three agree to the last digit. `margin_cost_amount`
+    is cost, fulfilment and fees together, NULL where the cost of goods is not known.
+    """
+    gross, net = converted("gross_amount"), converted("net_amount")
+    costs = converted("cost_amount") + converted("fulfilment_cost_amount") + converted("payment_fee_amount")
+    return orders.select(
+        "order_id",
+        "customer_id",
+        "channel",
+        "ordered_at",
+        "ordered_date",
+        "currency_code",
+        F.col("net_amount").alias("net_amount_original"),
+        gross.alias("gross_amount"),
+        (gross - net).alias("discount_amount"),
+        costs.alias("margin_cost_amount"),
+    )

@@ -1,0 +1,58 @@
+"""`customer_months`: the additive state, one row per customer and active month, from which all else is derived."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.silver import CUSTOMER_MONTHS, TRAILING_DAYS
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+
+def customer_months(orders: DataFrame, refunds: DataFrame) -> DataFrame:
+    """`customer_orders` and `customer_refunds` added up, as contract `customer_months`. Grain: customer and month.
+
+    One group-by over both; days are counted by a flag on each day's first order, never by a distinct count.
+    """
+    facts = orders.select("customer_id", F.col("ordered_month").alias("month"), *_order_facts())
+    paid_back = refunds.select(
+        "customer_id",
+        F.trunc("refunded_date", "month").alias("month"),
+        F.col("refund_amount").alias("refund_by_refund_date_amount"),
+    )
+    both = facts.unionByName(paid_back, allowMissingColumns=True)
+    return both.groupBy("customer_id", "month").agg(*_totals()).select(*CUSTOMER_MONTHS.columns)
+
+
+def _order_facts() -> list[Column]:
+    gap, age = F.col("days_since_previous_order"), F.col("days_since_first_order")
+    net, margin = F.col("net_amount"), F.col("margin_amount")
+    return [
+        F.lit(1).alias("order_count"),
+        F.when(gap.isNull() | (gap > 0), 1).otherwise(0).alias("active_day_count"),
+        F.when(F.col("refund_amount") > 0, 1).otherwise(0).alias("refunded_order_count"),
+        *(F.col(name) for name in ("gross_amount", "discount_amount", "refund_amount", "net_amount", "margin_amount")),
+        F.when(margin.isNotNull(), 1).otherwise(0).alias("margin_order_count"),
+        F.col("ordered_date").alias("ordered_date"),
+        F.when(age == 0, net).alias("first_day_net_amount"),
+        F.when(age == 0, margin).alias("first_day_margin_amount"),
+        *(F.when(age < days, net).alias(f"net_amount_first_{days}d") for days in TRAILING_DAYS),
+        F.when(F.col("is_first_order"), F.col("channel")).alias("first_order_channel"),
+    ]
+
+
+def _totals() -> list[Column]:
+    """Sum, min and max of each fact by the contract's names; a sum over nothing is 0."""
+    chosen = {
+        "first_ordered_date": F.min("ordered_date"),
+        "last_ordered_date": F.max("ordered_date"),
+        "first_order_channel": F.max("first_order_channel"),
+    }
+    added_up = [name for name in CUSTOMER_MONTHS.columns if name not in (*CUSTOMER_MONTHS.key, *chosen)]
+    return [
+        *(F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in added_up),
+        *(column.alias(name) for name, column in chosen.items()),
+    ]

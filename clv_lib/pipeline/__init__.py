@@ -1,0 +1,177 @@
+"""The steps of a run in their order, and the run as a whole."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from clv_lib.contracts import GOLD_TABLES
+from clv_lib.errors import ClvError, QualityGateFailed, UnknownCommand, did_you_mean
+from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, pin_source
+from clv_lib.pipeline import audit as auditing
+from clv_lib.pipeline import gold
+from clv_lib.pipeline.intake import intake
+from clv_lib.pipeline.progress import Progress
+from clv_lib.pipeline.workspace import Workspace
+from clv_lib.quality.gate import Verdict
+from clv_lib.runs import (
+    GATE_FAILED,
+    PUBLISHED,
+    STARTED,
+    SUPERSEDED,
+    Run,
+    new_run,
+    record,
+    recorded,
+    refuse_older,
+    require_silver,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from clv_lib.settings.models import Settings
+
+Clock = Callable[[], dt.datetime]
+
+STEPS: tuple[str, ...] = ("intake", "customers", "segments", "predictions", "economics", "audit", "publish")
+"""The steps in their order; each reads what the ones before have stored."""
+
+OPTIONAL_SOURCES: Mapping[str, str] = {
+    "refunds": "no refunds are known, so values are before refunds",
+    "customers": "no attributes are known; acquisition channels come from the first order alone",
+    "marketing_spend": "no spend is known, so CAC and what depends on it is NULL with status spend_missing",
+    "exchange_rates": "orders in other currencies than the reporting currency are quarantined",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `unchanged`: this very run was published already, so nothing was done."""
+
+    status: Literal["published", "unchanged"]
+    run: Run
+    publication: Publication
+    verdict: Verdict | None
+    progress: Progress
+
+
+def open_lake(spark: SparkSession, settings: Settings) -> Lake:
+    """The lake of the settings."""
+    return Lake(spark, settings.lake, is_path=settings.lake_is_path)
+
+
+def begin(spark: SparkSession, settings: Settings, as_of: dt.date, started_at: dt.datetime) -> Workspace:
+    """Pin the sources and derive the run; ContractError if a source cannot be opened. Nothing is written yet."""
+    configured = settings.sources.configured()
+    sources: dict[str, PinnedSource] = {name: pin_source(spark, name, source) for name, source in configured.items()}
+    versions = {name: pinned.version for name, pinned in sources.items()}
+    run = new_run(settings, as_of, versions, started_at)
+    return Workspace(open_lake(spark, settings), settings, run, sources, Progress(run.run_id))
+
+
+def run_all(
+    spark: SparkSession, settings: Settings, as_of: dt.date, *, clock: Clock, allow_older: bool = False
+) -> Outcome:
+    """Run every step and publish; the same run again changes nothing.
+
+    Raises a ClvError of the kind that went wrong; readers then see what they saw before.
+    """
+    work = begin(spark, settings, as_of, clock())
+    before = Pointer(work.lake).current()
+    if before is not None and before.snapshot_id == work.run.run_id:
+        return Outcome("unchanged", work.run, before, None, work.progress)
+    refuse_older(work.run, before, allow_older=allow_older)
+    for name, consequence in OPTIONAL_SOURCES.items():
+        if name not in work.sources:
+            work.progress.note(f"source {name} is not configured: {consequence}")
+    record(work.lake, work.run, STARTED)
+    verdict = None
+    for name in STEPS[:-1]:
+        with work.progress.step(name):
+            work, verdict = _step(work, name, clock)
+    with work.progress.step("publish"):
+        publication = _publish(work, before, clock)
+    return Outcome("published", work.run, publication, verdict, work.progress)
+
+
+def run_step(
+    spark: SparkSession, settings: Settings, as_of: dt.date, name: str, *, clock: Clock, allow_older: bool = False
+) -> Workspace:
+    """Run one step of a run whose earlier steps have been run, in this or in other processes."""
+    if name not in STEPS:
+        raise UnknownCommand(f"there is no step {name}", expected=did_you_mean(name, STEPS))
+    work = begin(spark, settings, as_of, clock())
+    before = Pointer(work.lake).current()
+    if before is not None and before.snapshot_id == work.run.run_id:
+        work.progress.note(f"run {work.run.run_id} is published already: step {name} has nothing to do")
+        return work
+    refuse_older(work.run, before, allow_older=allow_older)
+    if name == "intake":
+        record(work.lake, work.run, STARTED)
+    else:
+        work = replace(work, run=require_silver(recorded(work.lake, work.run), work.run.run_id))
+    with work.progress.step(name):
+        if name == "publish":
+            _publish_audited(work, before, clock)
+        else:
+            work, _ = _step(work, name, clock)
+    return work
+
+
+def _step(work: Workspace, name: str, clock: Clock) -> tuple[Workspace, Verdict | None]:
+    try:
+        if name == "audit":
+            verdict = auditing.audit(work)
+            for result in verdict.warnings:
+                work.progress.note(f"warning: {result.expectation.label}: {result.expectation.observed_value}")
+            return work, verdict
+        work = _STEP_FUNCTIONS[name](work)
+    except QualityGateFailed:
+        record(work.lake, work.run, GATE_FAILED, clock())
+        raise
+    finally:
+        work.release()
+    if name == "intake":
+        record(work.lake, work.run, STARTED)
+    return work, None
+
+
+def _publish(work: Workspace, before: Publication | None, clock: Clock) -> Publication:
+    """Publish, record it, and thin out snapshots that nobody needs."""
+    now = clock()
+    try:
+        publication = auditing.publish(work, before, now)
+    except ClvError:
+        record(work.lake, work.run, SUPERSEDED, now)
+        raise
+    record(work.lake, work.run, PUBLISHED, now)
+    forget_snapshots(work, publication)
+    return publication
+
+
+def _publish_audited(work: Workspace, before: Publication | None, clock: Clock) -> Publication:
+    """As a step of its own: only a snapshot whose stored audit has no failed error may be published."""
+    auditing.require_passed_audit(work)
+    return _publish(work, before, clock)
+
+
+def forget_snapshots(work: Workspace, publication: Publication) -> None:
+    """Delete snapshots beyond `snapshots_to_keep`; the published one and the one before it always stay."""
+    keep = {publication.snapshot_id, publication.previous_snapshot_id}
+    stored = sorted(work.lake.snapshots(auditing.DATA_QUALITY_RESULTS), reverse=True)
+    surplus = set(stored[work.settings.retention.snapshots_to_keep :]) - keep
+    if surplus:
+        for table in GOLD_TABLES:
+            work.lake.drop_snapshots(table, surplus)
+
+
+_STEP_FUNCTIONS: Mapping[str, Callable[[Workspace], Workspace]] = {
+    "intake": intake,
+    "customers": gold.customers,
+    "segments": gold.segments,
+    "predictions": gold.predictions,
+    "economics": gold.economics,
+}

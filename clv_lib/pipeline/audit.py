@@ -1,0 +1,111 @@
+"""Steps audit and publish: read back what was stored, let the gate judge it, and move the pointer."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from clv_lib.contracts import PUBLISHED_TABLES
+from clv_lib.contracts.gold import DATA_QUALITY_RESULTS
+from clv_lib.contracts.identities import IDENTITIES
+from clv_lib.contracts.silver import CONSERVATION
+from clv_lib.contracts.types import Table
+from clv_lib.errors import QualityGateFailed
+from clv_lib.lake import Pointer, Publication, create_catalog_views
+from clv_lib.quality.expectations import expectations, source_intakes
+from clv_lib.quality.gate import Verdict, judge, refuse
+from clv_lib.quality.profile import (
+    UNIQUE_KEY,
+    TableProfile,
+    duplicate_keys,
+    failing_examples,
+    profile,
+    structure_faults,
+    table_profile,
+)
+
+if TYPE_CHECKING:
+    from clv_lib.pipeline.workspace import Workspace
+
+AUDITED_TABLES: tuple[Table, ...] = tuple(table for table in PUBLISHED_TABLES if table != DATA_QUALITY_RESULTS)
+
+
+def audit(work: Workspace) -> Verdict:
+    """Judge the stored tables of the run and write data_quality_results; QualityGateFailed if they may not be published."""
+    profiles = {table.name: stored_profile(work, table) for table in AUDITED_TABLES}
+    accounts = [tuple(row) for row in work.read(CONSERVATION).collect()]
+    expected = expectations(AUDITED_TABLES, profiles, IDENTITIES, work.settings.gate, source_intakes(accounts))
+    verdict = judge(expected)
+    work.write(DATA_QUALITY_RESULTS, work.lake.spark.createDataFrame(_rows(work, verdict), _schema()))
+    if verdict.status == "failed":
+        raise refuse(verdict, _examples(work, verdict))
+    return verdict
+
+
+def stored_profile(work: Workspace, table: Table) -> TableProfile:
+    """One pass over the stored rows of a table, and one group-by for its key."""
+    stored = work.read(table)
+    faults = structure_faults(stored.schema, table)
+    if faults:
+        return table_profile(table, None, faults=faults)
+    measured = profile(stored, table)
+    keys = duplicate_keys(stored, table)
+    row = (measured if keys is None else measured.crossJoin(keys)).collect()[0].asDict()
+    return table_profile(table, row, row.get("duplicate_key_count"))
+
+
+def publish(work: Workspace, expected: Publication | None, published_at: dt.datetime) -> Publication:
+    """Move the pointer to the run's snapshot if `expected` is still published; then bring a catalog's views up to date."""
+    run = work.run
+    now = Pointer(work.lake).move(expected, run.run_id, run.as_of, run.silver_versions, published_at)
+    create_catalog_views(work.lake, now)
+    return now
+
+
+def _rows(work: Workspace, verdict: Verdict) -> list[tuple[object, ...]]:
+    return [
+        (
+            work.run.run_id,
+            result.expectation.table_name,
+            result.expectation.name,
+            result.expectation.meaning,
+            result.expectation.severity,
+            result.is_success,
+            result.expectation.observed_value,
+            result.expectation.unexpected_count,
+            result.expectation.threshold,
+            work.as_of,
+        )
+        for result in verdict.results
+    ]
+
+
+def _schema() -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in DATA_QUALITY_RESULTS.schema.items())
+
+
+def _examples(work: Workspace, verdict: Verdict) -> dict[tuple[str, str], list[str]]:
+    """Hashed keys of a few broken rows per broken row rule."""
+    tables = {table.name: table for table in AUDITED_TABLES}
+    examples = {}
+    for result in verdict.errors[:5]:
+        broken = result.expectation
+        table = tables.get(broken.table_name)
+        names = {rule.name for rule in table.all_rules()} | {UNIQUE_KEY} if table else set()
+        if table is not None and broken.name in names:
+            rows = failing_examples(work.read(table), table, broken.name).collect()
+            examples[(broken.table_name, broken.name)] = [" ".join(str(value) for value in row) for row in rows]
+    return examples
+
+
+def require_passed_audit(work: Workspace) -> None:
+    """QualityGateFailed unless the run's audit is stored, complete, and without a failed error."""
+    results = work.read(DATA_QUALITY_RESULTS).collect()
+    failed = [f"{row.table_name}.{row.expectation}" for row in results if not row.is_success and row.severity == "error"]
+    if failed or not results:
+        raise QualityGateFailed(
+            "this run has not passed the gate",
+            where=f"run {work.run.run_id}",
+            found=", ".join(failed[:5]) or "no audit",
+            next_step="run the step audit, and mend what it reports",
+        )

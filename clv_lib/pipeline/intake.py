@@ -1,0 +1,204 @@
+"""Step intake: sources become silver, bad rows go to quarantine, and every row and cent is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.silver import (
+    CONSERVATION,
+    CUSTOMER_MONTHS,
+    CUSTOMER_ORDERS,
+    CUSTOMER_REFUNDS,
+    QUARANTINED_ROWS,
+)
+from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
+from clv_lib.errors import ContractError
+from clv_lib.orders import refunds as refunding
+from clv_lib.orders.currency import daily_rates, normalised_currency, rate_faults
+from clv_lib.orders.disposition import (
+    ACCEPTED,
+    disposition_totals,
+    input_totals,
+    quarantined,
+    repeated_ids,
+)
+from clv_lib.orders.history import customer_orders
+from clv_lib.orders.intake import LINE_KEY, ORDER_KEY, in_reporting_currency, judged_orders, with_order_dispositions
+from clv_lib.orders.lines import contradictory_orders, orders_of_lines, refunds_of_lines, without_contradictions
+from clv_lib.orders.months import customer_months
+from clv_lib.orders.spend import SPEND_KEY, judged_spend, with_spend_dispositions
+
+if TYPE_CHECKING:
+    from clv_lib.pipeline.workspace import Workspace
+
+LINE_REFUNDS = "refund_lines"
+"""Name under which the refunds made of negative order lines are accounted for."""
+
+
+@dataclass(frozen=True)
+class Accounted:
+    """Rows of one source with their dispositions, and what the source held before anything was judged."""
+
+    name: str
+    key: str
+    amount: str
+    inputs: DataFrame
+    rows: DataFrame
+
+
+def intake(work: Workspace) -> Workspace:
+    """Write customer_orders, customer_refunds, customer_months, quarantined_rows and conservation."""
+    rates = exchange_rates(work)
+    orders, accounted = _orders(work, rates)
+    refunds, refund_accounts = _refunds(work, rates, orders, accounted)
+    if refunds is not None:
+        work = work.write_state(CUSTOMER_REFUNDS, refunding.customer_refunds(refunds))
+    else:
+        work = work.write_state(CUSTOMER_REFUNDS, _no_rows(work, CUSTOMER_REFUNDS.schema))
+    stored_refunds = work.read(CUSTOMER_REFUNDS) if refunds is not None else None
+    accepted = orders.where(F.col("disposition") == ACCEPTED)
+    valued = refunding.with_refunds(in_reporting_currency(accepted), stored_refunds)
+    ordered = customer_orders(valued).sortWithinPartitions("ordered_month", "customer_id", "order_number")
+    work = work.write_state(CUSTOMER_ORDERS, ordered)
+    months = customer_months(work.read(CUSTOMER_ORDERS), work.read(CUSTOMER_REFUNDS))
+    work = work.write_state(CUSTOMER_MONTHS, months.sortWithinPartitions("month", "customer_id"))
+    accounts = [accounted, *refund_accounts, *_spend_accounts(work, rates)]
+    work.write(QUARANTINED_ROWS, _union([quarantined(a.rows, a.name, a.key, a.amount) for a in accounts]))
+    work.write(CONSERVATION, _conservation(work, accounts))
+    return replace(work, run=replace(work.run, value_basis=value_basis(work)))
+
+
+def value_basis(work: Workspace) -> str:
+    """Contribution margin if the cost of goods of any order is known, else net revenue."""
+    known = work.read(CUSTOMER_MONTHS).where("margin_order_count > 0").limit(1).count()
+    return CONTRIBUTION_MARGIN if known else NET_REVENUE
+
+
+def exchange_rates(work: Workspace) -> DataFrame | None:
+    """Rates per day into the reporting currency, or None without such a source. ContractError for unusable rates."""
+    rates = work.mapped("exchange_rates")
+    if rates is None:
+        return None
+    faults = rate_faults(rates).orderBy("rate_date", "from_currency_code").limit(5).collect()
+    if faults:
+        listed = "; ".join(f"{r.rate_date} {r.from_currency_code}->{r.to_currency_code}: {r.fault}" for r in faults)
+        raise ContractError(
+            "the exchange rates cannot be trusted",
+            where=f"sources.exchange_rates: {work.sources['exchange_rates'].source.table}",
+            expected="one positive rate per day and pair of currencies",
+            found=listed,
+            next_step="correct the table, or leave bad rows out by sources.exchange_rates.filter",
+        )
+    return daily_rates(rates, work.settings.reporting.currency, work.settings.orders.max_rate_age_days, work.as_of)
+
+
+def _orders(work: Workspace, rates: DataFrame | None) -> tuple[DataFrame, Accounted]:
+    """Order rows with dispositions, at the grain of orders, and the account of the source's own rows."""
+    mapped = work.mapped("orders")
+    if mapped is None:
+        raise ContractError("no orders", where="sources.orders", next_step="configure the source orders")
+    is_line = work.settings.sources.orders.grain == "line"
+    judged = judged_orders(mapped, rates, work.settings, work.as_of, is_line=is_line)
+    repeated = work.keep(repeated_ids(judged, LINE_KEY if is_line else ORDER_KEY))
+    rows = with_order_dispositions(judged, repeated, work.settings, work.as_of, is_line=is_line)
+    if is_line:
+        rows = without_contradictions(rows, work.keep(contradictory_orders(rows)))
+    account = Accounted("orders", ORDER_KEY, "net_amount", normalised_currency(mapped), rows)
+    if not is_line:
+        return rows, account
+    sums = orders_of_lines(rows).withColumn("disposition", F.lit(ACCEPTED))
+    return sums, account
+
+
+def _refunds(
+    work: Workspace, rates: DataFrame | None, orders: DataFrame, account: Accounted
+) -> tuple[DataFrame | None, list[Accounted]]:
+    """Refunds of the source and of negative lines with their orders and dispositions."""
+    index = refunding.order_index(orders)
+    accounts: list[Accounted] = []
+    mapped = work.mapped("refunds")
+    if mapped is not None:
+        judged = refunding.judged_refunds(mapped, rates, work.settings, work.as_of)
+        resolved = refunding.resolved_refunds(judged, work.keep(repeated_ids(judged, refunding.REFUND_KEY)))
+        found = refunding.with_order(resolved, index, fall_back=False)
+        rows = refunding.with_refund_dispositions(found, work.as_of)
+        accounts.append(Accounted("refunds", refunding.REFUND_KEY, "refund_amount", normalised_currency(mapped), rows))
+    if work.settings.sources.orders.grain == "line":
+        made = refunds_of_lines(account.rows).withColumn("version_disposition", F.lit(None).cast("string"))
+        found = refunding.with_order(made, index, fall_back=True)
+        rows = refunding.with_refund_dispositions(found, work.as_of)
+        accounts.append(Accounted(LINE_REFUNDS, refunding.REFUND_KEY, "refund_amount", made, rows))
+    if not accounts:
+        return None, accounts
+    columns = accounts[0].rows.columns
+    return _union([a.rows.select(*columns) for a in accounts]), accounts
+
+
+def spend_rows(work: Workspace, rates: DataFrame | None) -> DataFrame | None:
+    """Marketing spend with dispositions, or None without such a source."""
+    mapped = work.mapped("marketing_spend")
+    if mapped is None:
+        return None
+    judged = judged_spend(mapped, rates, work.settings, work.as_of)
+    repeated = work.keep(repeated_ids(judged.where(F.col(SPEND_KEY).isNotNull()), SPEND_KEY))
+    return with_spend_dispositions(judged, repeated, work.settings.economics.spend_purposes, work.as_of)
+
+
+def _spend_accounts(work: Workspace, rates: DataFrame | None) -> list[Accounted]:
+    rows, mapped = spend_rows(work, rates), work.mapped("marketing_spend")
+    if rows is None or mapped is None:
+        return []
+    return [Accounted("marketing_spend", SPEND_KEY, "spend_amount", normalised_currency(mapped), rows)]
+
+
+def _conservation(work: Workspace, accounts: list[Accounted]) -> DataFrame:
+    """What each source held, what was put aside, and what the stored silver tables hold."""
+    return _union([total for account in accounts for total in _account(work, account)])
+
+
+def _account(work: Workspace, account: Accounted) -> list[DataFrame]:
+    """Accepted orders and refunds are counted where they are stored; lines only add up to orders by their money."""
+    held = input_totals(account.inputs, account.name, account.amount)
+    judged = disposition_totals(account.rows, account.name, account.amount)
+    stored = _STORED.get(account.name)
+    is_line = account.name == "orders" and work.settings.sources.orders.grain == "line"
+    if stored is None:
+        return [held, judged]
+    accepted = stored(work, account.name)
+    if is_line:
+        counted = judged.where(F.col("disposition") == ACCEPTED).select("source_name", "currency_code", "row_count")
+        accepted = accepted.drop("row_count").join(F.broadcast(counted), ["source_name", "currency_code"])
+        accepted = accepted.select(*CONSERVATION.columns)
+    return [held, judged.where(F.col("disposition") != ACCEPTED), accepted]
+
+
+def _stored_orders(work: Workspace, name: str) -> DataFrame:
+    rows = work.read(CUSTOMER_ORDERS).withColumn("disposition", F.lit(ACCEPTED))
+    return disposition_totals(rows, name, "net_amount_original")
+
+
+def _stored_refunds(work: Workspace, name: str) -> DataFrame:
+    is_made = F.col("refund_id").endswith("#refund")
+    rows = work.read(CUSTOMER_REFUNDS).where(is_made if name == LINE_REFUNDS else ~is_made)
+    return disposition_totals(rows.withColumn("disposition", F.lit(ACCEPTED)), name, "refund_amount_original")
+
+
+_STORED: dict[str, Callable[[Workspace, str], DataFrame]] = {
+    "orders": _stored_orders,
+    "refunds": _stored_refunds,
+    LINE_REFUNDS: _stored_refunds,
+}
+
+
+def _no_rows(work: Workspace, schema: dict[str, str]) -> DataFrame:
+    return work.lake.spark.createDataFrame([], ", ".join(f"{name} {kind}" for name, kind in schema.items()))
+
+
+def _union(frames: list[DataFrame]) -> DataFrame:
+    return reduce(DataFrame.unionByName, frames)

@@ -1,0 +1,56 @@
+"""What a run says while it works: log records with run and step, and the times and rows for the table at its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+LOGGER = "clv"
+
+
+@dataclass
+class StepRecord:
+    """One step: seconds taken and rows written per table, in order."""
+
+    name: str
+    seconds: float = 0.0
+    rows: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Progress:
+    """Collects the steps of one run. Times are for people only; nothing is computed from them."""
+
+    run_id: str
+    steps: list[StepRecord] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Log a step's start and end, and time it."""
+        record = StepRecord(name)
+        self.steps.append(record)
+        self._log("started")
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            record.seconds = time.monotonic() - began
+        self._log(f"ended after {record.seconds:.1f} s")
+
+    def written(self, table: str, rows: int) -> None:
+        """Log a table that was written."""
+        self.steps[-1].rows[table] = rows
+        self._log(f"wrote {table}: {rows:,} rows")
+
+    def note(self, text: str) -> None:
+        """Log something that the reader of the results should know, and keep it for the summary."""
+        self.notes.append(text)
+        self._log(text, logging.WARNING)
+
+    def _log(self, text: str, level: int = logging.INFO) -> None:
+        step = self.steps[-1].name if self.steps else "start"
+        logging.getLogger(LOGGER).log(level, text, extra={"run_id": self.run_id, "step": step})

@@ -1,0 +1,74 @@
+"""What the steps of a run share: the lake, the settings, the pinned sources, and reading and writing by contract."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from clv_lib.contracts.inputs import CONTRACTS
+from clv_lib.contracts.types import Table
+from clv_lib.lake import Lake, PinnedSource, read_source
+from clv_lib.orders.mapping import map_source
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from clv_lib.pipeline.progress import Progress
+    from clv_lib.runs import Run
+    from clv_lib.settings.models import Settings
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A run at work. Steps change nothing here but return a workspace with what they found out."""
+
+    lake: Lake
+    settings: Settings
+    run: Run
+    sources: dict[str, PinnedSource]
+    progress: Progress
+    kept: list[DataFrame] = field(default_factory=list)
+
+    @property
+    def as_of(self) -> dt.date:
+        """Last day that counts."""
+        return self.run.as_of
+
+    def mapped(self, name: str) -> DataFrame | None:
+        """A source's rows with the contract's columns, or None if the source is not configured."""
+        pinned = self.sources.get(name)
+        if pinned is None:
+            return None
+        reporting = self.settings.reporting
+        raw = read_source(self.lake.spark, pinned)
+        return map_source(
+            raw, CONTRACTS[name], pinned.source.columns, currency=reporting.currency, time_zone=reporting.time_zone
+        )
+
+    def write(self, table: Table, frame: DataFrame) -> None:
+        """Write the run's rows of a gold table."""
+        self.progress.written(table.name, self.lake.write_snapshot(table, frame, self.run.run_id))
+
+    def write_state(self, table: Table, frame: DataFrame) -> Workspace:
+        """Write a silver table and remember the version that this run wrote."""
+        version, rows = self.lake.write_state(table, frame, self.run.run_id)
+        self.progress.written(table.name, rows)
+        return replace(self, run=replace(self.run, silver_versions={**self.run.silver_versions, table.name: version}))
+
+    def read(self, table: Table) -> DataFrame:
+        """The run's stored rows of a table: a silver table at the run's version, a gold table by the run's id."""
+        if table.layer == "silver":
+            return self.lake.read_state(table, self.run.silver_versions[table.name])
+        return self.lake.read_snapshot(table, self.run.run_id)
+
+    def keep(self, frame: DataFrame) -> DataFrame | None:
+        """The frame, cached for several uses until the step ends, or None if it is empty."""
+        kept = frame.persist()
+        self.kept.append(kept)
+        return kept if kept.limit(1).count() else None
+
+    def release(self) -> None:
+        """Drop what `keep` cached."""
+        while self.kept:
+            self.kept.pop().unpersist()

@@ -1,0 +1,96 @@
+"""The block of the report on what customers cost: CAC, LTV:CAC and the most that a customer may cost, by channel.
+
+Ratios are made from sums over cohorts, never from averages of ratios.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from clv_lib.report.text import MISSING, amount, count, labelled, table
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row, SparkSession
+
+    from clv_lib.settings import Settings
+
+_BY_CHANNEL = """
+WITH months AS (
+  SELECT channel, period_month, spend_amount, new_customer_count,
+    is_final AND period_month > add_months(max(CASE WHEN is_final THEN period_month END) OVER (), -12) AS is_recent
+  FROM acquisition_costs WHERE cac_type = 'fully_loaded'
+)
+SELECT months.channel,
+  sum(new_customer_count) AS customers,
+  sum(CASE WHEN spend_amount IS NOT NULL THEN new_customer_count END) AS paid_customers,
+  count_if(spend_amount IS NULL AND new_customer_count > 0) AS missing_months,
+  sum(spend_amount) AS spend,
+  sum(CASE WHEN is_recent THEN spend_amount END) AS recent_spend,
+  sum(CASE WHEN is_recent AND spend_amount IS NOT NULL THEN new_customer_count END) AS recent_customers,
+  sum(clv_amount * customer_count) AS clv,
+  sum(CASE WHEN clv_amount IS NOT NULL THEN customer_count END) AS valued_customers,
+  sum(CASE WHEN spend_amount IS NOT NULL THEN clv_amount * customer_count END) AS paid_clv,
+  bool_and(clv_amount IS NOT NULL OR customer_count = 0 OR spend_amount IS NULL) AS is_paid_clv_known
+FROM months JOIN (SELECT * FROM unit_economics WHERE cac_type = 'fully_loaded') AS cohorts
+  ON cohorts.channel = months.channel AND cohorts.cohort_month = months.period_month
+GROUP BY months.channel
+ORDER BY months.channel = 'all', customers DESC, months.channel
+"""
+
+_TOTALS = """
+SELECT cac_type, sum(spend_amount) AS spend,
+  sum(CASE WHEN spend_amount IS NOT NULL THEN new_customer_count END) AS customers
+FROM acquisition_costs
+WHERE channel = 'all' AND is_final
+  AND period_month > add_months((SELECT max(period_month) FROM acquisition_costs WHERE is_final), -12)
+GROUP BY cac_type
+"""
+
+
+def acquisition(spark: SparkSession, settings: Settings) -> list[str]:
+    """CAC by channel with LTV:CAC and maximum CAC; without spend, what is still known and why the rest is not."""
+    rows = spark.sql(_BY_CHANNEL).collect()
+    if not rows:
+        return []
+    target = settings.economics.target_ltv_to_cac
+    header = ("channel", "customers", "CAC 12 m", "CAC to date", "value", "LTV:CAC", "maximum CAC", "spend missing")
+    parts = f"every cost; value so far + next {settings.economics.horizon_days} days; maximum CAC for {target:f}:1"
+    lines = [f"Acquisition by channel ({settings.reporting.currency}; {parts})"]
+    lines += table(header, [_cells(row, target) for row in rows])
+    if all(row["spend"] is None for row in rows):
+        return lines + labelled("", "no spend is known, so CAC and LTV:CAC are NULL with status spend_missing")
+    totals = {row["cac_type"]: quotient(row["spend"], row["customers"]) for row in spark.sql(_TOTALS).collect()}
+    blended, paid = (amount(totals.get(name), settings.reporting.currency) for name in ("blended", "paid"))
+    lines.append(f"  media only, last 12 complete months: blended CAC {blended}, paid CAC {paid}")
+    return lines
+
+
+def quotient(numerator: Decimal | None, denominator: Decimal | int | None) -> Decimal | None:
+    """The quotient, NULL if a part is NULL or the denominator 0."""
+    return numerator / denominator if numerator is not None and denominator else None
+
+
+def ltv_to_cac(row: Row) -> Decimal | None:
+    """Value over cost of the cohorts whose spend is known; NULL if the value of one of them is not."""
+    return quotient(row["paid_clv"], row["spend"]) if row["is_paid_clv_known"] else None
+
+
+def maximum_cac(row: Row, target: Decimal) -> Decimal | None:
+    """Mean value over the target ratio, 0 if it is not positive."""
+    value = quotient(row["clv"], row["valued_customers"])
+    return None if value is None else max(value, Decimal(0)) / target
+
+
+def _cells(row: Row, target: Decimal) -> tuple[str, ...]:
+    ratio, missing = ltv_to_cac(row), row["missing_months"]
+    return (
+        row["channel"],
+        count(row["customers"]),
+        amount(quotient(row["recent_spend"], row["recent_customers"])),
+        amount(quotient(row["spend"], row["paid_customers"])),
+        amount(quotient(row["clv"], row["valued_customers"])),
+        MISSING if ratio is None else f"{ratio:.2f}",
+        amount(maximum_cac(row, target)),
+        count(missing, "month") if missing else "",
+    )

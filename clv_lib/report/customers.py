@@ -1,0 +1,149 @@
+"""Blocks of the report on customers, their value, churn, and the best segments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from clv_lib.report.text import amount, count, interval, labelled, percent, table
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row, SparkSession
+
+    from clv_lib.settings import Settings
+
+BASIS_NAMES = {"contribution_margin": "contribution margin", "net_revenue": "net revenue"}
+SEGMENT_LINES = 10
+
+_CUSTOMERS = """
+SELECT count(1) AS customers, count_if(is_active) AS active_customers, count_if(is_churned) AS churned_customers,
+  count_if(is_repeat_customer) AS repeat_customers, sum(lifetime_order_count) AS orders,
+  sum(lifetime_net_amount) AS net_revenue, sum(net_amount_365d) AS net_revenue_365d,
+  sum(lifetime_refund_amount) AS refunds, max(value_basis) AS value_basis,
+  count(historic_clv_amount) AS valued_customers, sum(historic_clv_amount) AS historic_value
+FROM customer_metrics
+"""
+
+_PREDICTED = """
+SELECT count(predicted_clv_amount) AS predicted_customers, sum(predicted_clv_amount) AS predicted_value,
+  sum(expected_orders) AS expected_orders,
+  max(case when prediction_status <> 'ok' then prediction_status end) AS problem
+FROM customer_predictions WHERE horizon_days = {horizon}
+"""
+
+_CHURN = """
+SELECT churn_rate_12m, churn_rate_12m_lower, churn_rate_12m_upper, expected_lifetime_months, lifetime_status,
+  expected_lifetime_months_lower, expected_lifetime_months_capped
+FROM segment_metrics WHERE segment_type = 'all' AND is_latest
+"""
+
+_BEST = """
+SELECT * FROM (
+  SELECT segment_type, segment_name, lifetime_customer_count, customer_share, value_share, clv_rank, predicted_clv_avg,
+    case when clv_basis = 'contribution_margin' then historic_margin_avg else historic_clv_avg end AS historic_avg,
+    churn_rate_12m, churn_rate_12m_lower, churn_rate_12m_upper,
+    row_number() OVER (PARTITION BY segment_type ORDER BY clv_rank, segment_name) AS place
+  FROM segment_metrics
+  WHERE is_latest AND segment_type <> 'all' AND lifetime_customer_count > 0
+) ORDER BY segment_type, place
+"""
+
+
+def customer_figures(spark: SparkSession, settings: Settings) -> dict[str, Any]:
+    """Counts, revenue, value so far and predicted value, by name."""
+    horizon = settings.economics.horizon_days
+    known = spark.sql(_CUSTOMERS).collect()[0].asDict()
+    predicted = spark.sql(_PREDICTED.format(horizon=int(horizon))).collect()[0].asDict()
+    problem = predicted.pop("problem")
+    return {**known, "horizon_days": horizon, **predicted, "prediction_problem": problem}
+
+
+def customers(spark: SparkSession, settings: Settings) -> list[str]:
+    """How many customers, what they bought, and what they are worth so far and in the horizon."""
+    figures, currency = customer_figures(spark, settings), settings.reporting.currency
+    total = figures["customers"]
+    if not total:
+        return labelled("Customers", "none: no valid order up to this day")
+    basis = BASIS_NAMES[figures["value_basis"]]
+    inactive = settings.churn.inactivity_days
+    lines = labelled(
+        "Customers",
+        f"{count(total)}: {count(figures['active_customers'])} active ({_of(figures['active_customers'], total)}),"
+        f" {count(figures['churned_customers'])} churned (no order for {inactive} days);"
+        f" {_of(figures['repeat_customers'], total)} bought on more than one day",
+    )
+    average = amount(figures["net_revenue"] / figures["orders"], currency)
+    lines += labelled("Orders", f"{count(figures['orders'])}, on average {average}")
+    lines += labelled(
+        "Net revenue",
+        f"{amount(figures['net_revenue'], currency)} after {amount(figures['refunds'], currency)} of refunds;"
+        f" last 365 days {amount(figures['net_revenue_365d'], currency)}",
+    )
+    return lines + _value_lines(figures, currency, basis)
+
+
+def _value_lines(figures: dict[str, Any], currency: str, basis: str) -> list[str]:
+    total, valued = figures["customers"], figures["valued_customers"]
+    if valued:
+        text = f"{amount(figures['historic_value'] / valued, currency)} per customer in {basis}"
+        text += f", known for {count(valued)} of them" if valued < total else ""
+    else:
+        text = f"not known: no customer has a complete {basis}"
+    lines = labelled("Value so far", text)
+    ahead, predicted = f"Next {figures['horizon_days']} days", figures["predicted_customers"]
+    if not predicted:
+        return lines + labelled(ahead, f"not predicted: {figures['prediction_problem'] or 'no customers'}")
+    problem = "" if predicted == total else f", for {count(predicted)} of them ({figures['prediction_problem']})"
+    return lines + labelled(
+        ahead,
+        f"{amount(figures['predicted_value'] / predicted, currency)} per customer predicted{problem},"
+        f" {amount(figures['predicted_value'], currency)} in total;"
+        f" {count(round(figures['expected_orders'] or 0))} days with orders expected",
+    )
+
+
+def churn(spark: SparkSession, settings: Settings) -> list[str]:
+    """The pooled monthly churn rate of all customers with its interval, and the expected lifetime."""
+    rows = spark.sql(_CHURN).collect()
+    if not rows or rows[0]["churn_rate_12m"] is None:
+        return labelled("Churn", "not known: no complete month with customers at its start")
+    row, level = rows[0], percent(settings.churn.confidence_level, 0)
+    lines = labelled(
+        "Churn",
+        f"{interval(row['churn_rate_12m'], row['churn_rate_12m_lower'], row['churn_rate_12m_upper'])}"
+        f" of active customers a month, pooled over the last 12 complete months ({level} interval)",
+    )
+    least = f"at least {amount(row['expected_lifetime_months_lower'], places=1)}"
+    if row["lifetime_status"] == "zero_churn":
+        return lines + labelled("Lifetime", f"{least} months; no customer churned, so it has no estimate")
+    expected = amount(row["expected_lifetime_months"], places=1)
+    return lines + labelled("Lifetime", f"{expected} months expected ({least})")
+
+
+def best_segments(spark: SparkSession, settings: Settings) -> list[str]:
+    """The segments of each type whose members are worth most, historic and predicted value together."""
+    rows = spark.sql(_BEST).collect()
+    if not rows:
+        return []
+    types = len({row["segment_type"] for row in rows})
+    per_type = max(1, SEGMENT_LINES // types)
+    shown = [row for row in rows if row["place"] <= per_type]
+    title = f"Best segments by value per member so far and in the next {settings.economics.horizon_days} days"
+    header = ("type", "segment", "customers", "share", "of revenue", "so far", "predicted", "churn a month")
+    return [f"{title} ({settings.reporting.currency})", *table(header, [_segment_cells(row) for row in shown], left=2)]
+
+
+def _segment_cells(row: Row) -> tuple[str, ...]:
+    return (
+        row["segment_type"][:20],
+        row["segment_name"][:20],
+        count(row["lifetime_customer_count"]),
+        percent(row["customer_share"], 0),
+        percent(row["value_share"], 0),
+        amount(row["historic_avg"]),
+        amount(row["predicted_clv_avg"]),
+        interval(row["churn_rate_12m"], row["churn_rate_12m_lower"], row["churn_rate_12m_upper"]),
+    )
+
+
+def _of(part: int, total: int) -> str:
+    return percent(part / total, 0)

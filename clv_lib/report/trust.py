@@ -1,0 +1,101 @@
+"""Blocks of the report on how far to trust it: model fit, data quality, and what is absent and why."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from clv_lib.report.text import count, labelled, significant, wrapped
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row, SparkSession
+
+    from clv_lib.pipeline import Outcome
+    from clv_lib.settings import Settings
+
+WARNING_MARK = "warning: "
+"""How the notes of a run begin that repeat a warning of the gate."""
+
+_FITS = "SELECT * FROM model_fits ORDER BY model_id, segment_id, parameter"
+
+_CHECKS = """
+SELECT table_name, expectation, meaning, severity, is_success, observed_value, threshold
+FROM data_quality_results ORDER BY table_name, expectation
+"""
+
+_REASONS = """
+SELECT source_name, reason, count(1) AS row_count
+FROM quarantined_rows LATERAL VIEW explode(reasons) AS reason
+GROUP BY source_name, reason ORDER BY source_name, row_count DESC, reason
+"""
+
+_DISPOSITIONS = """
+SELECT source_name, disposition, sum(row_count) AS row_count
+FROM conservation GROUP BY source_name, disposition
+ORDER BY source_name, disposition <> 'input', disposition <> 'accepted', row_count DESC, disposition
+"""
+
+
+def model_fit(spark: SparkSession, settings: Settings) -> list[str]:
+    """Parameters with standard errors, log-likelihood and convergence of each fit, and how to read P(alive)."""
+    rows = spark.sql(_FITS).collect()
+    if not rows:
+        return labelled("Models", "none was fitted")
+    lines: list[str] = []
+    for _, parameters in groupby(rows, key=lambda row: (row["model_id"], row["segment_id"])):
+        lines += _fit_lines(list(parameters))
+    lines.append("  estimate ± standard error, times in weeks")
+    if settings.predictions.model == "bg_nbd":
+        lines += wrapped(
+            "BG/NBD calls every one-time buyer alive; for them read churn_probability, which is of MBG/NBD", "  "
+        )
+    return ["Models", *lines]
+
+
+def _fit_lines(rows: list[Row]) -> list[str]:
+    first = rows[0]
+    head = f"  {first['model_id']:<12}"
+    where = "" if first["segment_id"] == "all:all" else f" in {first['segment_id']}"
+    basis = f"{count(first['customer_count'], 'customer')}{where}"
+    if first["sampled_share"] < 1:
+        basis += f", a sample of {first['sampled_share']:.0%}"
+    estimated = [row for row in rows if row["estimate"] is not None]
+    if not estimated:
+        return wrapped(f"not used: {first['fit_status']} ({basis})", head)
+    listed = ", ".join(
+        f"{row['parameter']} {significant(row['estimate'])} ± {significant(row['standard_error'], 2)}"
+        for row in estimated
+    )
+    state = "converged" if first["is_converged"] else f"not used: {first['fit_status']}"
+    return wrapped(f"{listed}; log-likelihood {first['log_likelihood']:,.1f}, {basis}, {state}", head)
+
+
+def quality(spark: SparkSession) -> list[str]:
+    """Expectations that were met, warnings, and what became of the input rows."""
+    checks = spark.sql(_CHECKS).collect()
+    met = sum(row["is_success"] for row in checks)
+    missed = [row for row in checks if not row["is_success"]]
+    result = f"{met:,} of {count(len(checks), 'expectation')} met, {count(len(missed), 'warning')}"
+    lines = labelled("Data quality", result)
+    for row in missed:
+        lines += wrapped(f"{row['meaning']}: {row['observed_value']} (allowed {row['threshold']})", "  warning: ")
+    for source, rows in groupby(spark.sql(_DISPOSITIONS).collect(), key=lambda row: row["source_name"]):
+        counted = {row["disposition"]: row["row_count"] for row in rows}
+        listed = [f"{number:,} {name.replace('_', ' ')}" for name, number in counted.items() if name != "input"]
+        lines += wrapped(f"{counted.get('input', 0):,} rows: {', '.join(listed)}", f"  {source}: ")
+    reasons = [f"{row['source_name']} {row['reason']} {row['row_count']:,}" for row in spark.sql(_REASONS).collect()]
+    return lines + wrapped(", ".join(reasons) or "nothing", "  quarantined because of: ")
+
+
+def notes(settings: Settings, outcome: Outcome) -> list[str]:
+    """What is absent and why; of a run that had nothing to do, the sources that are not configured."""
+    from clv_lib.pipeline import OPTIONAL_SOURCES
+
+    texts = [text for text in outcome.progress.notes if not text.startswith(WARNING_MARK)]
+    if outcome.status == "unchanged":
+        configured = settings.sources.configured()
+        missing = {name: text for name, text in OPTIONAL_SOURCES.items() if name not in configured}
+        texts += [f"source {name} is not configured: {text}" for name, text in missing.items()]
+    if not texts:
+        return []
+    return ["Absent, and why", *(line for text in texts for line in wrapped(text, "  - "))]

@@ -1,0 +1,104 @@
+"""What a run is: inputs at pinned versions, as_of, configuration and code, with an id that they determine."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from clv_lib import __version__
+from clv_lib.contracts.gold import PIPELINE_RUNS
+from clv_lib.errors import ConflictError, LakeError
+from clv_lib.settings.loading import config_hash
+
+if TYPE_CHECKING:
+    from clv_lib.lake import Lake, Publication
+    from clv_lib.settings.models import Settings
+
+STARTED = "started"
+GATE_FAILED = "gate_failed"
+PUBLISHED = "published"
+SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. `silver_versions` and `value_basis` are known once the intake has been written."""
+
+    run_id: str
+    as_of: dt.date
+    config_hash: str
+    configuration: str
+    input_versions: Mapping[str, str]
+    started_at: dt.datetime
+    code_version: str = __version__
+    silver_versions: Mapping[str, int] = field(default_factory=dict)
+    value_basis: str | None = None
+
+
+def new_run(settings: Settings, as_of: dt.date, input_versions: Mapping[str, str], started_at: dt.datetime) -> Run:
+    """A run whose id is the day and a hash of what determines its tables: the same again is the same run."""
+    configuration = settings.model_dump_json(exclude={"lake", "spark", "retention"})
+    settings_hash = config_hash(settings)
+    determined_by = [as_of.isoformat(), dict(sorted(input_versions.items())), settings_hash, __version__]
+    digest = hashlib.sha256(json.dumps(determined_by).encode()).hexdigest()[:12]
+    return Run(f"{as_of:%Y%m%d}-{digest}", as_of, settings_hash, configuration, dict(input_versions), started_at)
+
+
+def record(lake: Lake, run: Run, status: str, finished_at: dt.datetime | None = None) -> None:
+    """Write the run's row; an earlier row of the same run is replaced."""
+    row = (
+        run.run_id,
+        run.as_of,
+        status,
+        run.code_version,
+        run.config_hash,
+        run.configuration,
+        dict(run.input_versions),
+        dict(run.silver_versions),
+        run.value_basis,
+        run.started_at,
+        finished_at,
+    )
+    schema = ", ".join(f"{name} {kind}" for name, kind in PIPELINE_RUNS.schema.items())
+    lake.write_rows(PIPELINE_RUNS, lake.spark.createDataFrame([row], schema), f"run_id = '{run.run_id}'")
+
+
+def recorded(lake: Lake, run: Run) -> Run | None:
+    """The run as an earlier step or attempt recorded it, or None."""
+    if not lake.exists(PIPELINE_RUNS):
+        return None
+    rows = lake.read_rows(PIPELINE_RUNS).where(F.col("run_id") == run.run_id).collect()
+    if not rows:
+        return None
+    row = rows[0]
+    return replace(run, silver_versions=dict(row["silver_versions"]), value_basis=row["value_basis"])
+
+
+def refuse_older(run: Run, publication: Publication | None, *, allow_older: bool) -> None:
+    """ConflictError if a later as_of is published, unless the user asked for the older one."""
+    if publication is not None and run.as_of < publication.as_of_date and not allow_older:
+        raise ConflictError(
+            "a later as-of date is already published",
+            expected=f"--as-of {publication.as_of_date} or later",
+            found=f"--as-of {run.as_of}",
+            next_step="add --allow-older to publish the older date in its place",
+        )
+
+
+def require_silver(run: Run | None, run_id: str) -> Run:
+    """The recorded run if its intake has been written, else LakeError that says what to run first."""
+    if run is None or not run.silver_versions:
+        raise LakeError(
+            "this step needs the intake of the same run",
+            where=f"run {run_id}",
+            expected="customer_orders, customer_refunds and customer_months written by the step intake",
+            found="no such record",
+            next_step="run the steps in order, or `clv run` for all of them, with the same configuration and --as-of",
+        )
+    return run

@@ -1,0 +1,252 @@
+"""The settings of a run as frozen models; the descriptions here are the reference documentation of every key."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails
+
+from clv_lib.settings import values as check
+from clv_lib.settings.segments import Section, SegmentType, default_segments
+from clv_lib.settings.sources import OptionText, Source, Sources, empty_map, lower
+
+FIXED_SPARK_KEYS = {
+    "spark.sql.session.timezone": "timestamps are kept in UTC; set reporting.time_zone instead",
+    "spark.sql.ansi.enabled": "every figure is checked with ANSI mode on",
+}
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise check.refusal("this is a truth value, not a number", expected="a number")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1)]
+Days = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=36_500)]
+Share = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0, le=1)]
+Money = Annotated[Decimal, BeforeValidator(_no_boolean), Field(gt=0)]
+LowerText = Annotated[str, BeforeValidator(lower), Field(min_length=1)]
+
+
+class Reporting(Section):
+    """The money and the days in which everything is published."""
+
+    currency: Annotated[str, AfterValidator(check.check_currency)] = Field(
+        description="ISO 4217 code of the currency of every published amount, such as GBP."
+    )
+    time_zone: Annotated[str, AfterValidator(check.check_time_zone)] = Field(
+        default="UTC", description="IANA time zone in which a timestamp becomes a day, such as Europe/London."
+    )
+
+
+class Orders(Section):
+    """Which orders count."""
+
+    exclude_statuses: tuple[LowerText, ...] = Field(
+        default=("cancelled", "voided", "failed"),
+        description="Order statuses, in any case, that are kept apart and counted but give no value.",
+    )
+    exclude_gift_cards: bool = Field(default=True, description="Keep gift card orders apart.")
+    earliest_date: dt.date = Field(
+        default=dt.date(1990, 1, 1), description="Orders before this day are quarantined as wrongly dated."
+    )
+    max_amount: Money = Field(
+        default=Decimal(100_000_000), description="Orders above this amount, in their own currency, are quarantined."
+    )
+    max_rate_age_days: Annotated[int, BeforeValidator(_no_boolean), Field(ge=0, le=366)] = Field(
+        default=7, description="How many days old the last known exchange rate may be; older: quarantined."
+    )
+
+
+class Churn(Section):
+    """When a customer without a contract counts as lost."""
+
+    inactivity_days: Annotated[int, BeforeValidator(_no_boolean), Field(ge=31, le=36_500)] = Field(
+        default=180,
+        description="Days without an order after which a customer is churned; 31 or more, so that nobody leaves in the "
+        "month of the first order.",
+    )
+    lifetime_cap_months: Count = Field(
+        default=60, description="Months at which the capped expected lifetime stops when churn is zero or very small."
+    )
+    confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        default=0.95, description="Confidence level of published intervals, as a ratio: 0.95 is 95 %."
+    )
+
+
+class Rfm(Section):
+    """How recency, frequency and monetary scores are named."""
+
+    rule_set: Literal["classic"] = Field(default="classic", description="Names of the RFM segments: classic.")
+
+
+class Predictions(Section):
+    """Which model predicts customer value, and how far."""
+
+    model: Annotated[Literal["bg_nbd", "mbg_nbd"], BeforeValidator(lower)] = Field(
+        default="bg_nbd", description="Model of future orders: bg_nbd or mbg_nbd."
+    )
+    horizons_days: Annotated[tuple[Days, ...], Field(min_length=1)] = Field(
+        default=(90, 180, 365), description="Days after as_of for which orders and value are predicted; each a row."
+    )
+    annual_discount_rate: Annotated[float, BeforeValidator(_no_boolean), Field(ge=0, le=10)] = Field(
+        default=0.10, description="Discount rate per year, as a ratio, compounded."
+    )
+    minimum_customers: Count = Field(default=100, description="With fewer customers than this no model is fitted.")
+    max_fit_rows: Count = Field(
+        default=5_000_000, description="Most distinct (frequency, recency, age) rows that the driver fits."
+    )
+
+    @field_validator("horizons_days")
+    @classmethod
+    def _ascending(cls, horizons: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(horizons)) < len(horizons):
+            raise check.refusal("a horizon is given twice", expected="different numbers of days")
+        return tuple(sorted(horizons))
+
+
+class Economics(Section):
+    """How customer value is compared with the cost of acquisition."""
+
+    horizon_days: Days = Field(
+        default=365, description="Horizon of the predicted value; default: the longest of predictions.horizons_days."
+    )
+    target_ltv_to_cac: Money = Field(
+        default=Decimal(3), description="Value over acquisition cost to be reached; gives the maximum cost."
+    )
+    spend_purposes: Annotated[tuple[Literal["acquisition", "retention", "brand"], ...], Field(min_length=1)] = Field(
+        default=("acquisition",), description="Purposes of marketing spend that count as acquisition cost."
+    )
+
+
+class Gate(Section):
+    """Limits above which candidate tables are not published."""
+
+    max_quarantined_rate: Share = Field(
+        default=0.05, description="Share of quarantined rows of a source above which nothing is published."
+    )
+    warn_quarantined_rate: Share = Field(
+        default=0.005, description="Share of quarantined rows of a source above which the run warns."
+    )
+    allow_empty: bool = Field(default=False, description="Publish although no valid order was found.")
+
+    @model_validator(mode="after")
+    def _warns_first(self) -> Gate:
+        if self.warn_quarantined_rate > self.max_quarantined_rate:
+            raise check.refusal(
+                "the warning comes after the refusal",
+                expected=f"warn_quarantined_rate at most max_quarantined_rate ({self.max_quarantined_rate})",
+                found=f"warn_quarantined_rate {self.warn_quarantined_rate}",
+            )
+        return self
+
+
+class Retention(Section):
+    """How much of the past the lake keeps."""
+
+    snapshots_to_keep: Count = Field(default=3, description="Published snapshots to keep; a rollback needs at least 2.")
+
+
+class Settings(Section):
+    """Everything that a run is told, besides --as-of."""
+
+    lake: str = Field(description="Where clv writes: a path, a URI such as s3a://bucket/clv, schema or catalog.schema.")
+    reporting: Reporting = Field(description="Currency and time zone of the published figures.")
+    sources: Sources = Field(description="The input tables.")
+    orders: Orders = Field(default_factory=Orders, description="Which orders count.")
+    churn: Churn = Field(default_factory=Churn, description="When a customer counts as lost.")
+    segments: tuple[SegmentType, ...] = Field(
+        default_factory=default_segments,
+        description="Segment types to publish; default: rfm, value_decile, cohort, channel.",
+    )
+    rfm: Rfm = Field(default_factory=Rfm, description="How RFM scores are named.")
+    predictions: Predictions = Field(default_factory=Predictions, description="Model and horizons of predictions.")
+    economics: Economics = Field(default_factory=Economics, description="Value against cost of acquisition.")
+    gate: Gate = Field(default_factory=Gate, description="Limits above which nothing is published.")
+    retention: Retention = Field(default_factory=Retention, description="How much of the past is kept.")
+    spark: Annotated[dict[str, OptionText], BeforeValidator(empty_map)] = Field(
+        default_factory=dict, description="Further Spark configuration, by its full key."
+    )
+
+    @property
+    def lake_is_path(self) -> bool:
+        """True if the lake is a path or URI, False if it is a schema of a catalog."""
+        return check.is_path(self.lake)
+
+    @field_validator("lake")
+    @classmethod
+    def _lake(cls, lake: str) -> str:
+        return check.check_location(lake, max_parts=2, shape="schema or catalog.schema")
+
+    @field_validator("segments")
+    @classmethod
+    def _segment_names_differ(cls, segments: tuple[SegmentType, ...]) -> tuple[SegmentType, ...]:
+        names = [segment.name for segment in segments]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise check.refusal("two segment types have one name", expected="unique names", found=", ".join(twice))
+        return segments
+
+    @field_validator("spark")
+    @classmethod
+    def _spark_keys(cls, conf: dict[str, str]) -> dict[str, str]:
+        for key in conf:
+            if not key.startswith("spark."):
+                raise check.refusal(f"{key} is not a Spark key", expected=f"a full key, such as spark.{key}")
+            if key.lower() in FIXED_SPARK_KEYS:
+                raise check.refusal(f"{key} is set by clv", next_step=FIXED_SPARK_KEYS[key.lower()])
+        return conf
+
+    @model_validator(mode="before")
+    @classmethod
+    def _longest_horizon(cls, values: Any) -> Any:
+        """Without its own horizon, the comparison with cost takes the longest predicted one."""
+        if not isinstance(values, dict) or not isinstance(values.get("predictions"), dict):
+            return values
+        horizons, economics = values["predictions"].get("horizons_days"), values.get("economics") or {}
+        plain = isinstance(horizons, list | tuple) and bool(horizons) and all(isinstance(d, int) for d in horizons)
+        if plain and isinstance(economics, dict):
+            return {**values, "economics": {"horizon_days": max(horizons), **economics}}
+        return values
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Settings:
+        faults = [*self._overlapping_places(), *self._missing_horizon()]
+        if faults:
+            raise ValidationError.from_exception_data("Settings", faults)
+        return self
+
+    def _missing_horizon(self) -> list[InitErrorDetails]:
+        horizon, known = self.economics.horizon_days, self.predictions.horizons_days
+        if horizon in known:
+            return []
+        expected = f"one of predictions.horizons_days: {', '.join(map(str, known))}"
+        fault = check.refusal("no value is predicted for this horizon", expected=expected)
+        return [InitErrorDetails(type=fault, loc=("economics", "horizon_days"), input=horizon)]
+
+    def _overlapping_places(self) -> list[InitErrorDetails]:
+        return [
+            InitErrorDetails(
+                type=check.refusal(
+                    "a source and the lake overlap",
+                    expected=f"a place outside of the lake ({self.lake}) and not around it",
+                    next_step="give clv a folder or a schema of its own as lake",
+                ),
+                loc=("sources", name, "table"),
+                input=source.table,
+            )
+            for name, source in self.sources.configured().items()
+            if self._overlaps(source)
+        ]
+
+    def _overlaps(self, source: Source) -> bool:
+        if source.is_path != self.lake_is_path:
+            return False
+        if not source.is_path:
+            return source.table.lower().startswith(self.lake.lower() + ".")
+        lake, table = check.comparable_path(self.lake), check.comparable_path(source.table)
+        return lake.startswith(table) or table.startswith(lake)

@@ -1,0 +1,10 @@
+"""Step customers of a run, for spark-submit: jobs/customers.py --config FILE --as-of YYYY-MM-DD."""
+
+from __future__ import annotations
+
+import sys
+
+from clv_lib.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["step", "customers", *sys.argv[1:]]))

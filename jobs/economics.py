@@ -1,0 +1,10 @@
+"""Step economics of a run, for spark-submit: jobs/economics.py --config FILE --as-of YYYY-MM-DD."""
+
+from __future__ import annotations
+
+import sys
+
+from clv_lib.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["step", "economics", *sys.argv[1:]]))

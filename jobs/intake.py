@@ -1,0 +1,10 @@
+"""Step intake of a run, for spark-submit: jobs/intake.py --config FILE --as-of YYYY-MM-DD."""
+
+from __future__ import annotations
+
+import sys
+
+from clv_lib.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["step", "intake", *sys.argv[1:]]))

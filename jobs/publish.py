@@ -1,0 +1,10 @@
+"""Step publish of a run, for spark-submit: jobs/publish.py --config FILE --as-of YYYY-MM-DD."""
+
+from __future__ import annotations
+
+import sys
+
+from clv_lib.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["step", "publish", *sys.argv[1:]]))

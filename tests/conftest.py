@@ -1,0 +1,57 @@
+"""Spark fixtures: one session per test process, cleaned of views and caches after each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+TEST_CONF = {
+    "spark.master": "local[2]",
+    "spark.driver.memory": "1g",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.default.parallelism": "2",
+}
+
+
+@pytest.fixture(scope="session")
+def spark_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The Spark of this test process, with a warehouse of its own (the base folder differs per xdist worker)."""
+    from clv_lib.session import build_session
+
+    warehouse = tmp_path_factory.mktemp("warehouse")
+    spark = build_session("clv-tests", {**TEST_CONF, "spark.sql.warehouse.dir": str(warehouse)})
+    yield spark
+    spark.stop()
+
+
+@pytest.fixture
+def spark(spark_session: SparkSession) -> Iterator[SparkSession]:
+    """The shared session; temporary views and cached tables of the test are dropped after it."""
+    yield spark_session
+    spark_session.catalog.clearCache()
+    for table in spark_session.catalog.listTables():
+        if table.isTemporary:
+            spark_session.catalog.dropTempView(table.name)
+
+
+@pytest.fixture
+def lake_dir(tmp_path: Path) -> Path:
+    """An empty folder for a lake."""
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def clean_environ(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A copy of the environment for child processes, without what a Spark of this process has set."""
+    for name in ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET", "SPARK_HOME", "SPARK_CONF_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return dict(os.environ)

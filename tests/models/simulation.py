@@ -1,0 +1,61 @@
+"""Simulated customers of BG/NBD and MBG/NBD with known parameters, for the tests of the models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Customers:
+    """One value per customer; `future` counts the purchases in (age, age + horizon]."""
+
+    frequency: FloatArray
+    recency: FloatArray
+    age: FloatArray
+    alive: NDArray[np.bool_]
+    future: FloatArray
+
+
+def simulate(
+    parameters: tuple[float, float, float, float],
+    age: FloatArray,
+    seed: int,
+    *,
+    horizon: float = 0.0,
+    first_purchase_may_be_last: bool = False,
+) -> Customers:
+    """Follow every customer from purchase to purchase until death or the end of age + horizon."""
+    r, alpha, a, b = parameters
+    random = np.random.default_rng(seed)
+    count = len(age)
+    rate, leaving = random.gamma(r, 1 / alpha, count), random.beta(a, b, count)
+    frequency, recency, future, now = (np.zeros(count) for _ in range(4))
+    alive = random.random(count) >= leaving if first_purchase_may_be_last else np.ones(count, dtype=bool)
+    active = np.flatnonzero(alive)
+    while len(active):
+        now[active] += random.exponential(1.0, len(active)) / np.maximum(rate[active], 1e-300)
+        active = active[now[active] <= age[active] + horizon]
+        before = now[active] <= age[active]
+        seen = active[before]
+        frequency[seen] += 1
+        recency[seen] = now[seen]
+        future[active[~before]] += 1
+        stays = random.random(len(active)) >= leaving[active]
+        alive[seen] = stays[before]
+        active = active[stays]
+    return Customers(frequency, recency, age, alive, future)
+
+
+def simulate_spend(
+    parameters: tuple[float, float, float], frequency: FloatArray, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Mean spend of customers with the given frequency (at least 1) under Gamma-Gamma, and their true mean."""
+    p, q, v = parameters
+    random = np.random.default_rng(seed)
+    scale = random.gamma(q, 1 / v, len(frequency))
+    return random.gamma(p * frequency, 1 / (scale * frequency)), p / scale

@@ -1,0 +1,205 @@
+"""The profile on real rows: every rule of every contract can fail, and what fails reaches the gate's message."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import math
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from clv_lib.contracts import TABLES
+from clv_lib.contracts.types import Field, Table
+from clv_lib.quality.expectations import SourceIntake, expectations
+from clv_lib.quality.gate import judge, refuse
+from clv_lib.quality.profile import (
+    UNIQUE_KEY,
+    VIOLATIONS,
+    duplicate_keys,
+    failing_examples,
+    is_broken,
+    profile,
+    structure_faults,
+    table_profile,
+)
+from clv_lib.settings import Gate
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+NAN, INFINITY = math.nan, math.inf
+DAY = dt.date(2024, 1, 1)
+CLEAN = (SourceIntake("orders", 100, 0, {"rows": 0}),)
+
+# Per type: a value of the good row, then values of which some break any rule on such a column.
+POOL: dict[str, list[Any]] = {
+    "string": ["a", "", "zz"],
+    "tinyint": [1, -1, 0, 100],
+    "int": [1, -1, 0, 2, 1000],
+    "bigint": [1, -1, 0, 2, 1000],
+    "double": [0.5, -1.0, 0.0, 2.0, NAN, INFINITY, -INFINITY],
+    "decimal": [Decimal("1.0000"), Decimal("-1.0000"), Decimal("0.0003"), Decimal(1000)],
+    "boolean": [True, False],
+    "date": [DAY, dt.date(2023, 12, 31), dt.date(2024, 2, 1)],
+    "timestamp": [dt.datetime(2024, 1, 1, 12, tzinfo=dt.timezone.utc)],
+    "array": [["a"], []],
+    "map": [{"orders": "1"}],
+}
+# Where the first values of the pool do not go together.
+GOOD_VALUES: dict[str, dict[str, Any]] = {
+    "customer_orders": {"gross_amount": Decimal(3)},
+    "customer_metrics": {"is_churned": False, "churned_date": None},
+    "segment_metrics": {"customer_count_end": 2},
+}
+
+
+def _pool(field: Field) -> list[Any]:
+    pool = POOL[re.split(r"\W", field.type)[0]]
+    if field.type == "map<string,bigint>":
+        return [{"customer_orders": 1}]
+    allowed = re.search(r" in \('(\w+)'", field.check or "")
+    return [allowed.group(1), *pool] if allowed else pool
+
+
+def _good_row(table: Table) -> dict[str, Any]:
+    row = {field.name: _pool(field)[0] for field in table.fields}
+    return {**row, **GOOD_VALUES.get(table.name, {})}
+
+
+def _variants(table: Table) -> Iterator[dict[str, Any]]:
+    """Rows that differ from the good one in one column: NULL, and each value of the pool."""
+    good = _good_row(table)
+    for field in table.fields:
+        yield from ({**good, field.name: value} for value in (None, *_pool(field)[1:]))
+
+
+def _frame(spark: SparkSession, table: Table, rows: list[dict[str, Any]]) -> DataFrame:
+    schema = ", ".join(f"`{name}` {kind}" for name, kind in table.schema.items())
+    return spark.createDataFrame([tuple(row[name] for name in table.columns) for row in rows], schema)
+
+
+def _profile_row(spark: SparkSession, table: Table, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return profile(_frame(spark, table, rows), table).collect()[0].asDict()
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES.keys())
+def test_every_rule_passes_a_good_row_and_can_fail(spark: SparkSession, table: Table):
+    rows = [_good_row(table), *_variants(table)]
+    schema = "variant int, " + ", ".join(f"`{name}` {kind}" for name, kind in table.schema.items())
+    numbered = [(number, *(row[name] for name in table.columns)) for number, row in enumerate(rows)]
+    rules = table.all_rules()
+    judged = [is_broken(rule).alias(rule.name) for rule in rules]
+    found = spark.createDataFrame(numbered, schema).select("variant", *judged).collect()
+    broken = {row["variant"]: {rule.name for rule in rules if row[rule.name]} for row in found}
+    assert len(broken) == len(rows)
+    assert broken[0] == set(), "the good row"
+    assert {rule.name for rule in rules} - set().union(*broken.values()) == set(), "rules that nothing breaks"
+
+
+def test_null_predicates_count_as_broken_and_measures_are_exact(spark: SparkSession):
+    table = TABLES["customer_orders"]
+    good = {**_good_row(table), "net_amount": Decimal("0.1000"), "gross_amount": Decimal("2.1000")}
+    rows = [
+        good,
+        {**good, "order_id": "b", "is_first_order": None},
+        {**good, "order_id": None, "net_amount": Decimal("0.2000")},
+    ]
+    row = _profile_row(spark, table, rows)
+    assert row["row_count"] == 3
+    assert {name for name, value in row.items() if name.startswith(VIOLATIONS) and value} == {
+        "violations__order_id_not_null",
+        "violations__is_first_order_not_null",
+        "violations__first_order_has_number_1",
+        "violations__net_is_gross_less_discount_and_refund",
+    }
+    assert row["measure__net"] == Decimal("0.4000") and row["measure__orders"] == 3
+    assert row["measure__customers"] == 2
+    found = table_profile(table, row, 0)
+    assert found.violations["order_id_not_null"] == 1 and found.measures["net"] == Decimal("0.4000")
+    assert set(found.violations) == {rule.name for rule in table.all_rules()}
+    assert set(found.measures) == set(table.measures or {})
+
+
+def test_an_empty_table_has_no_violations_and_no_rows(spark: SparkSession):
+    table = TABLES["customer_refunds"]
+    row = _profile_row(spark, table, [])
+    assert row.pop("row_count") == 0 and set(row.values()) == {0}
+    keys = duplicate_keys(_frame(spark, table, []), table)
+    assert keys is not None and keys.collect()[0].asDict() == {"duplicate_key_count": 0, "surplus_row_count": 0}
+
+
+def test_duplicate_keys_are_counted_with_their_surplus_rows(spark: SparkSession):
+    table = TABLES["customer_months"]
+    good = _good_row(table)
+    keys = [("a", DAY)] * 3 + [("b", DAY), ("b", dt.date(2024, 2, 1))] + [(None, DAY)] * 2
+    frame = _frame(spark, table, [{**good, "customer_id": customer, "month": month} for customer, month in keys])
+    counts = duplicate_keys(frame, table)
+    assert counts is not None
+    assert counts.collect()[0].asDict() == {"duplicate_key_count": 2, "surplus_row_count": 3}
+    examples = {tuple(row) for row in failing_examples(frame, table, UNIQUE_KEY).collect()}
+    assert examples == {(_hash("a"), _hash("2024-01-01")), (None, _hash("2024-01-01"))}
+    assert duplicate_keys(frame, TABLES["quarantined_rows"]) is None
+
+
+def test_the_structure_is_compared_to_the_scale(spark: SparkSession):
+    table = TABLES["customer_refunds"]
+    frame = _frame(spark, table, [])
+    assert structure_faults(frame.schema, table) == structure_faults(frame.dtypes, table) == []
+    assert structure_faults(frame.select(*reversed(table.columns)).schema, table) == []
+    changed = frame.withColumn("refund_amount", frame.refund_amount.cast("decimal(18,2)")).drop("customer_id")
+    changed = changed.withColumnRenamed("refunded_at", "Refunded_At").withColumn("note", frame.order_id)
+    expected = [
+        "column customer_id is missing, expected string",
+        "column refunded_at is missing, expected timestamp",
+        "column refund_amount is decimal(18,2), expected decimal(18,4)",
+        "column Refunded_At (timestamp) is not in the contract",
+        "column note (string) is not in the contract",
+    ]
+    assert structure_faults(changed.schema, table) == structure_faults(changed.dtypes, table) == expected
+    twice = [*frame.dtypes, ("order_id", "string")]
+    assert structure_faults(twice, table) == ["column order_id is there more than once"]
+
+
+def test_examples_show_hashed_keys_only(spark: SparkSession):
+    table = TABLES["customer_metrics"]
+    good = _good_row(table)
+    rows = [{**good, "customer_id": f"anna{n}@example.org", "btyd_age_days": -n} for n in range(9)]
+    frame = _frame(spark, table, rows)
+    found = failing_examples(frame, table, "btyd_age_days_check").collect()
+    assert found == failing_examples(frame.repartition(2), table, "btyd_age_days_check").collect()
+    assert [row["customer_id"] for row in found] == sorted(_hash(f"anna{n}@example.org") for n in range(1, 9))[:5]
+    no_key = TABLES["quarantined_rows"]
+    broken = _frame(spark, no_key, [{**_good_row(no_key), "payload": None, "row_key": "anna@example.org"}])
+    (row,) = failing_examples(broken, no_key, "payload_not_null").collect()
+    assert re.fullmatch("[0-9a-f]{12}", row["row"])
+
+
+def test_a_broken_row_is_refused_by_name_and_number(spark: SparkSession):
+    table = TABLES["customer_metrics"]
+    good = _good_row(table)
+    rows = [{**good, "customer_id": f"anna{n}@example.org"} for n in range(5)]
+    rows[3]["btyd_recency_days"] = 7
+    frame = _frame(spark, table, rows)
+    keys = duplicate_keys(frame, table)
+    assert keys is not None
+    found = table_profile(
+        table,
+        profile(frame, table).collect()[0].asDict(),
+        keys.collect()[0]["duplicate_key_count"],
+        structure_faults(frame.schema, table),
+    )
+    verdict = judge(expectations((table,), {table.name: found}, (), Gate(), CLEAN))
+    assert verdict.status == "failed"
+    assert [r.expectation.label for r in verdict.errors] == ["customer_metrics.recency_up_to_age"]
+    hashes = [row["customer_id"] for row in failing_examples(frame, table, "recency_up_to_age").collect()]
+    text = str(refuse(verdict, {("customer_metrics", "recency_up_to_age"): hashes}))
+    assert "customer_metrics: recency_up_to_age" in text and "1 rows that break it" in text
+    assert _hash("anna3@example.org") in text and "anna" not in text
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,146 @@
+"""The report without Spark: numbers as text, ratios from sums, models, notes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pyspark.sql import Row
+
+from clv_lib.lake import Publication
+from clv_lib.pipeline import Outcome
+from clv_lib.pipeline.progress import Progress, StepRecord
+from clv_lib.report.acquisition import ltv_to_cac, maximum_cac, quotient
+from clv_lib.report.text import WIDTH, amount, count, interval, labelled, percent, significant, table
+from clv_lib.report.trust import _fit_lines, notes
+from clv_lib.runs import Run
+from clv_lib.settings import Settings, load_settings
+
+NOON = dt.datetime(2025, 7, 1, 12, tzinfo=dt.timezone.utc)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    text = "lake: ./lake\nreporting: {currency: GBP}\nsources: {orders: {table: ./orders}, refunds: {table: ./refunds}}"
+    return load_settings(None, text=text).settings
+
+
+def outcome(status: Any, *lines: str) -> Outcome:
+    run = Run("20250630-3f9ac1aa00bb", dt.date(2025, 6, 30), "", "", {}, NOON)
+    publication = Publication(run.run_id, None, 1, run.as_of, {}, NOON)
+    return Outcome(status, run, publication, None, Progress(run.run_id, [StepRecord("intake")], list(lines)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (count(4000), "4,000"),
+        (count(1, "customer"), "1 customer"),
+        (count(0, "warning"), "0 warnings"),
+        (count(2, "month"), "2 months"),
+        (count(None), "-"),
+        (amount(Decimal("1234.5"), "GBP"), "GBP 1,234.50"),
+        (amount(Decimal("-0.5")), "-0.50"),
+        (amount(None, "GBP"), "-"),
+        (percent(Decimal("0.0425")), "4.2 %"),
+        (percent(0.05, 0), "5 %"),
+        (percent(None), "-"),
+        (interval(0.042, 0.039, 0.0451), "4.2 % (3.9-4.5)"),
+        (interval(0.042, None, None), "4.2 %"),
+        (interval(None, None, None), "-"),
+        (significant(0.24259), "0.2426"),
+        (significant(None), "-"),
+    ],
+)
+def test_numbers_as_text(text: str, expected: str) -> None:
+    assert text == expected
+
+
+def test_lines_keep_the_width_and_their_indent() -> None:
+    lines = labelled("Notes", "word " * 60)
+    assert len(lines) > 1
+    assert all(len(line) <= WIDTH for line in lines)
+    assert all(line.startswith(" " * 14) for line in lines[1:])
+
+
+def test_tables_are_aligned() -> None:
+    assert table(("channel", "CAC"), [("email", "9.00"), ("paid_search", "24.10")]) == [
+        "  channel        CAC",
+        "  email         9.00",
+        "  paid_search  24.10",
+    ]
+
+
+def _channel(**changes: Any) -> Row:
+    known = {
+        "spend": Decimal(200),
+        "paid_clv": Decimal(900),
+        "is_paid_clv_known": True,
+        "clv": Decimal(1000),
+        "valued_customers": 10,
+    }
+    return Row(**{**known, **changes})
+
+
+def test_ratios_are_made_from_sums() -> None:
+    assert ltv_to_cac(_channel()) == Decimal("4.5")
+    assert maximum_cac(_channel(), Decimal(4)) == Decimal(25)
+
+
+def test_undefined_ratios_are_absent() -> None:
+    assert ltv_to_cac(_channel(spend=None, paid_clv=None)) is None
+    assert ltv_to_cac(_channel(spend=Decimal(0))) is None
+    assert ltv_to_cac(_channel(is_paid_clv_known=False)) is None
+    assert maximum_cac(_channel(clv=None, valued_customers=None), Decimal(3)) is None
+    assert quotient(Decimal(1), 0) is None
+
+
+def test_a_loss_allows_no_cost() -> None:
+    assert maximum_cac(_channel(clv=Decimal(-5)), Decimal(3)) == 0
+
+
+def _parameter(name: str, **changes: Any) -> Row:
+    known = {
+        "model_id": "bg_nbd",
+        "segment_id": "all:all",
+        "parameter": name,
+        "estimate": 0.2426,
+        "standard_error": 0.0123,
+        "log_likelihood": -9582.43,
+        "customer_count": 2357,
+        "sampled_share": 1.0,
+        "is_converged": True,
+        "fit_status": "converged",
+    }
+    return Row(**{**known, **changes})
+
+
+def test_a_fit_shows_estimates_with_errors() -> None:
+    text = " ".join(" ".join(_fit_lines([_parameter("alpha"), _parameter("r")])).split())
+    assert text == (
+        "bg_nbd alpha 0.2426 ± 0.012, r 0.2426 ± 0.012; log-likelihood -9,582.4, 2,357 customers, converged"
+    )
+
+
+def test_a_fit_that_is_not_used_says_why() -> None:
+    failed = {"estimate": None, "standard_error": None, "log_likelihood": None, "is_converged": False}
+    lines = _fit_lines([_parameter("r", **failed, fit_status="too_few_customers", customer_count=12)])
+    assert "not used: too_few_customers (12 customers)" in lines[0]
+
+
+def test_notes_of_a_run_leave_the_warnings_to_the_gate(settings: Settings) -> None:
+    text = "\n".join(notes(settings, outcome("published", "warning: x", "source customers is not configured: y")))
+    assert "  - source customers is not configured: y" in text
+    assert "warning" not in text
+
+
+def test_a_run_that_had_nothing_to_do_names_the_missing_sources(settings: Settings) -> None:
+    text = "\n".join(notes(settings, outcome("unchanged")))
+    assert "source marketing_spend is not configured" in text
+    assert "source refunds" not in text
+
+
+def test_nothing_absent_is_no_block(settings: Settings) -> None:
+    assert notes(settings, outcome("published")) == []
