@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from clv_lib.cli import outcomes
 from clv_lib.cli.context import LOGGER, loaded, spark_session, write
 from clv_lib.cli.logs import Journal
 from clv_lib.cli.rendering import table_lines
-from clv_lib.errors import SUCCESS_EXIT_CODE
+from clv_lib.errors import SUCCESS_EXIT_CODE, QualityGateFailed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run every step and publish; print the steps and what the published tables say."""
-    with outcomes.recorded(arguments.summary_json, arguments.as_of, _journal()):
+    journal = _journal()
+    with outcomes.recorded(arguments.summary_json, arguments.as_of, journal):
         settings = loaded(arguments).settings
-        with spark_session(settings) as spark:
+        with spark_session(settings) as spark, _pointed_to_results(arguments.config, journal):
             _run_and_report(spark, settings, arguments, arguments.as_of)
     return SUCCESS_EXIT_CODE
 
@@ -49,13 +52,15 @@ def demo(arguments: argparse.Namespace) -> int:
 
     parameters = DemoParameters(customers=arguments.customers) if arguments.customers else DemoParameters()
     as_of = arguments.as_of or parameters.as_of
-    with outcomes.recorded(arguments.summary_json, as_of, _journal()):
+    journal = _journal()
+    with outcomes.recorded(arguments.summary_json, as_of, journal):
         settings = loaded(arguments).settings
         with spark_session(settings) as spark:
             from clv_lib.demo.tables import write_sources
 
             write_sources(spark, settings.sources, parameters, fresh=arguments.fresh)
-            _run_and_report(spark, settings, arguments, as_of)
+            with _pointed_to_results(arguments.config, journal):
+                _run_and_report(spark, settings, arguments, as_of)
     write(_next_commands(arguments.config))
     return SUCCESS_EXIT_CODE
 
@@ -88,9 +93,22 @@ def _run_and_report(spark: SparkSession, settings: Settings, arguments: argparse
             "unchanged: this run is published already, nothing was computed", extra={"run_id": outcome.run.run_id}
         )
     _print_end(outcome)
-    write(summary(spark, settings, outcome))
+    figures = headline(spark, settings)
+    write(summary(spark, settings, outcome, figures))
     if arguments.summary_json:
-        outcomes.write_finished(arguments.summary_json, outcome, headline(spark, settings))
+        outcomes.write_finished(arguments.summary_json, outcome, figures)
+
+
+@contextmanager
+def _pointed_to_results(config: str, journal: Journal) -> Iterator[None]:
+    """Where the gate refuses, say how to look at everything that it found."""
+    try:
+        yield
+    except QualityGateFailed:
+        context = {"run_id": journal.run_id or "", "step": journal.last_step or ""}
+        command = f"clv show data_quality_results --config {config} --run-id {journal.run_id} --limit 1000"
+        LOGGER.error("refused; every result of the gate: %s", command, extra=context)
+        raise
 
 
 def _print_end(outcome: Outcome) -> None:

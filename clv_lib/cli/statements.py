@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 READING_WORDS = ("SELECT", "WITH", "SHOW", "DESCRIBE", "DESC")
 
 _SKIPPED = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*", re.DOTALL)
+# Places count the line that the analysis as a subquery puts before the statement.
+_PLACE = re.compile(r" \(line \d+, pos \d+\)|; line \d+,? pos \d+;?")
 _WORD = re.compile(r"[A-Za-z]*")
 
 
@@ -53,9 +55,9 @@ def query(spark: SparkSession, statement: str) -> DataFrame:
 
 
 def _not_valid(text: str) -> ConfigurationError:
-    message = text.partition("\n\nJVM stacktrace")[0].strip()
+    message = text.strip().partition("\n")[0]
     return ConfigurationError(
         "this statement cannot be run",
-        found=message.partition(";\n'")[0],
+        found=_PLACE.sub("", message),
         next_step="`clv tables` lists the tables, `clv tables TABLE` the columns of one",
     )

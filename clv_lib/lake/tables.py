@@ -76,14 +76,23 @@ class Lake:
                 self.spark.sql(f"ALTER TABLE {self.reference(table)} ADD COLUMNS ({', '.join(added)})")
 
     def write_snapshot(self, table: Table, frame: DataFrame, snapshot_id: str) -> int:
-        """Replace the table's rows of one snapshot by the frame's and return their number; other snapshots stay."""
+        """Replace the table's rows of one snapshot by the frame's; other snapshots stay.
+
+        Returns the number of rows for people to see; what is checked is counted from the stored table.
+        """
+        from pyspark.sql import Observation
         from pyspark.sql import functions as F
 
         self.ensure(table)
         rows = conform(frame, table).withColumn(SNAPSHOT_COLUMN, F.lit(checked_snapshot_id(snapshot_id)))
         with reported(self.place(table), "written"):
-            self._save(table, rows, {"replaceWhere": f"{SNAPSHOT_COLUMN} = '{snapshot_id}'", "userMetadata": snapshot_id})
-            return self._commit_of(table, snapshot_id)[1]
+            counted = Observation()
+            self._save(
+                table,
+                rows.observe(counted, F.count(F.lit(1)).alias("rows")),
+                {"replaceWhere": f"{SNAPSHOT_COLUMN} = '{snapshot_id}'"},
+            )
+            return int(counted.get["rows"])
 
     def write_rows(self, table: Table, frame: DataFrame, where: str) -> None:
         """Replace the rows that a predicate on partition columns selects; the frame holds only such rows."""

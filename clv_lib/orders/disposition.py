@@ -63,11 +63,12 @@ def order_disposition(as_of: dt.date, exclude_statuses: Sequence[str], exclude_g
 
 
 def repeated_ids(rows: DataFrame, key: str) -> DataFrame:
-    """Hashes of the ids that several competing rows have; usually few, so that only those rows must be compared.
+    """Hashes of the ids that several rows have; usually few, so that only those rows must be compared.
 
-    Grain: one row per hash, column `id_hash`. Two ids with one hash are only compared needlessly.
+    Grain: one row per hash, column `id_hash`. Takes mapped rows, so that only the id is read, before anything is judged;
+    two ids with one hash are only compared needlessly.
     """
-    hashes = rows.where("competes").select(F.xxhash64(key).alias(_ID_HASH))
+    hashes = rows.where(F.col(key).isNotNull()).select(F.xxhash64(key).alias(_ID_HASH))
     return hashes.groupBy(_ID_HASH).agg(F.count(F.lit(1)).alias("row_count")).where("row_count > 1").select(_ID_HASH)
 
 
@@ -107,6 +108,12 @@ def _compared(several: DataFrame, key: str) -> DataFrame:
     return judged.withColumns({"version_disposition": disposition, "reasons": reasons}).drop(
         "content", "written", "copy_number", "newest", "is_tied"
     )
+
+
+def with_disposition(rows: DataFrame, disposition: Column) -> DataFrame:
+    """Add `disposition`, and keep `source_row` only where it goes to quarantine. Grain: kept."""
+    placed = rows.withColumn("disposition", disposition)
+    return placed.withColumn(PAYLOAD, F.when(F.col("disposition") == QUARANTINED, F.col(PAYLOAD)))
 
 
 def disposition_totals(rows: DataFrame, source_name: str, amount: str) -> DataFrame:

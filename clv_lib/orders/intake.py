@@ -15,17 +15,21 @@ from clv_lib.orders.disposition import (
     order_disposition,
     with_broken_rules,
     with_competition,
+    with_disposition,
     with_local_date,
     with_versions_resolved,
 )
 
+from clv_lib.orders.lines import without_contradictions
+
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from clv_lib.settings.models import Settings
 
 LINE_KEY = "order_line_id"
 ORDER_KEY = "order_id"
+_WORKING = ("version_disposition", "competes")
 
 
 def judged_orders(mapped: DataFrame, rates: DataFrame | None, settings: Settings, as_of: dt.date, *, is_line: bool) -> DataFrame:
@@ -42,16 +46,25 @@ def judged_orders(mapped: DataFrame, rates: DataFrame | None, settings: Settings
 
 
 def with_order_dispositions(
-    judged: DataFrame, repeated: DataFrame | None, settings: Settings, as_of: dt.date, *, is_line: bool
+    judged: DataFrame, repeated: DataFrame | None, settings: Settings, as_of: dt.date
 ) -> DataFrame:
-    """Judged rows with one `disposition` each; a negative accepted line becomes `refund_line`. Grain: kept."""
-    resolved = with_versions_resolved(judged, LINE_KEY if is_line else ORDER_KEY, repeated)
-    own = order_disposition(as_of, settings.orders.exclude_statuses, settings.orders.exclude_gift_cards)
-    disposition = F.coalesce("version_disposition", own)
-    if is_line:
-        is_refund = (disposition == ACCEPTED) & (F.col("net_amount") < 0)
-        disposition = F.when(is_refund, REFUND_LINE).otherwise(disposition)
-    return resolved.withColumn("disposition", disposition).drop("version_disposition", "competes")
+    """Judged orders with one `disposition` each. Grain: kept. `repeated` are hashes from `repeated_ids`, or None."""
+    resolved = with_versions_resolved(judged, ORDER_KEY, repeated)
+    return with_disposition(resolved, F.coalesce("version_disposition", _own_disposition(settings, as_of))).drop(*_WORKING)
+
+
+def with_line_dispositions(
+    judged: DataFrame, repeated: DataFrame | None, contradictory: DataFrame | None, settings: Settings, as_of: dt.date
+) -> DataFrame:
+    """Judged lines with one `disposition` each; a negative accepted line becomes `refund_line`. Grain: kept."""
+    resolved = with_versions_resolved(without_contradictions(judged, contradictory), LINE_KEY, repeated)
+    disposition = F.coalesce("version_disposition", _own_disposition(settings, as_of))
+    is_refund = (disposition == ACCEPTED) & (F.col("net_amount") < 0)
+    return with_disposition(resolved, F.when(is_refund, REFUND_LINE).otherwise(disposition)).drop(*_WORKING)
+
+
+def _own_disposition(settings: Settings, as_of: dt.date) -> Column:
+    return order_disposition(as_of, settings.orders.exclude_statuses, settings.orders.exclude_gift_cards)
 
 
 def in_reporting_currency(orders: DataFrame) -> DataFrame:

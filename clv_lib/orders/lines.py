@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.types import MONEY
-from clv_lib.orders.disposition import ACCEPTED, QUARANTINED, REFUND_LINE
+from clv_lib.orders.disposition import ACCEPTED, REFUND_LINE
 from clv_lib.orders.mapping import PAYLOAD
 
 if TYPE_CHECKING:
@@ -18,24 +18,20 @@ _HEADER = ("customer_id", "currency_code")
 
 
 def contradictory_orders(lines: DataFrame) -> DataFrame:
-    """Orders whose sound lines name different customers or currencies. Grain: order, column `order_id`."""
+    """Orders whose lines name different customers or currencies. Grain: order, column `order_id`; takes mapped lines."""
     differs = [F.min(name) != F.max(name) for name in _HEADER]
-    sound = lines.where(F.col("disposition").isin(ACCEPTED, REFUND_LINE))
-    return sound.groupBy("order_id").agg((differs[0] | differs[1]).alias("differs")).where("differs").select("order_id")
+    return lines.groupBy("order_id").agg((differs[0] | differs[1]).alias("differs")).where("differs").select("order_id")
 
 
-def without_contradictions(lines: DataFrame, contradictory: DataFrame | None) -> DataFrame:
-    """Lines of contradictory orders are quarantined as `contradictory_order`. Grain: line, kept."""
+def without_contradictions(judged: DataFrame, contradictory: DataFrame | None) -> DataFrame:
+    """Judged lines of contradictory orders break the rule `contradictory_order`. Grain: line, kept."""
     if contradictory is None:
-        return lines
-    marked = lines.join(F.broadcast(contradictory.withColumn("is_contradictory", F.lit(True))), "order_id", "left")
-    is_hit = F.coalesce("is_contradictory", F.lit(False)) & F.col("disposition").isin(ACCEPTED, REFUND_LINE)
-    return marked.withColumns(
-        {
-            "reasons": F.when(is_hit, F.array(F.lit("contradictory_order"))).otherwise(F.col("reasons")),
-            "disposition": F.when(is_hit, QUARANTINED).otherwise(F.col("disposition")),
-        }
-    ).drop("is_contradictory")
+        return judged
+    hits = F.broadcast(contradictory.withColumn("is_contradictory", F.lit(True)))
+    marked = judged.join(hits, "order_id", "left")
+    is_hit = F.coalesce("is_contradictory", F.lit(False))
+    reasons = F.when(is_hit, F.array_append("reasons", F.lit("contradictory_order"))).otherwise(F.col("reasons"))
+    return marked.withColumns({"reasons": reasons, "competes": F.col("competes") & ~is_hit}).drop("is_contradictory")
 
 
 def orders_of_lines(lines: DataFrame) -> DataFrame:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 PAYLOAD = "source_row"
-"""The source's row as JSON; only read where a row goes to quarantine."""
+"""The source's row as JSON; computed only where a row goes to quarantine."""
 
 _ACCEPTED_TYPES: Mapping[str, tuple[str, ...]] = {
     "string": ("string", "varchar", "char", "int", "bigint", "smallint", "tinyint", "decimal", "double", "float", "date"),
@@ -39,8 +39,9 @@ def map_source(
     or of a type that cannot be meant.
     """
     expressions = contract_expressions(raw, contract, columns)
+    families = _families(raw, expressions)
     typed = {
-        field.name: _typed(expressions[field.name], _family_of(raw, expressions[field.name]), field, time_zone)
+        field.name: _typed(expressions[field.name], families[field.name], field, time_zone)
         for field in contract.fields
         if field.name in expressions
     }
@@ -58,9 +59,10 @@ def contract_expressions(raw: DataFrame, contract: InputContract, columns: Mappi
     own = {name.lower(): name for name in raw.columns}
     offered = {field.name: f"`{own[field.name]}`" for field in contract.fields if field.name in own} | dict(columns)
     faults += _missing_faults(contract, offered, raw.columns)
-    for field in contract.fields:
-        if field.name in offered:
-            faults += _column_faults(raw, contract, field, offered[field.name])
+    if faults or not _fits(raw, contract, offered):
+        for field in contract.fields:
+            if field.name in offered:
+                faults += _column_faults(raw, contract, field, offered[field.name])
     if faults:
         raise ContractError(
             f"the source {contract.name} does not fit its contract",
@@ -69,6 +71,22 @@ def contract_expressions(raw: DataFrame, contract: InputContract, columns: Mappi
             faults=faults,
         )
     return {name: offered[name] for name in contract.columns if name in offered}
+
+
+def _fits(raw: DataFrame, contract: InputContract, offered: Mapping[str, str]) -> bool:
+    """Whether all columns can be computed and have accepted types: one analysis in the normal case."""
+    try:
+        families = _families(raw, {name: offered[name] for name in offered if name in contract.columns})
+    except (AnalysisException, ParseException):
+        return False
+    accepted = {field.name: _ACCEPTED_TYPES[_family(field.type)] for field in contract.fields}
+    return all(family in accepted[name] for name, family in families.items())
+
+
+def _families(raw: DataFrame, expressions: Mapping[str, str]) -> dict[str, str]:
+    """Type family of each expression over the source."""
+    schema = raw.select(*(F.expr(sql).alias(name) for name, sql in expressions.items())).schema
+    return {field.name: _family(field.dataType.simpleString()) for field in schema.fields}
 
 
 def _missing_faults(contract: InputContract, offered: Mapping[str, str], available: list[str]) -> list[Fault]:

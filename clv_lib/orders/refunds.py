@@ -16,6 +16,7 @@ from clv_lib.orders.disposition import (
     QUARANTINED,
     with_broken_rules,
     with_competition,
+    with_disposition,
     with_local_date,
     with_versions_resolved,
 )
@@ -131,7 +132,7 @@ def with_refund_dispositions(refunds: DataFrame, as_of: dt.date) -> DataFrame:
         .otherwise(ACCEPTED)
     )
     judged = refunds.withColumn("refund_total", total).withColumn("reasons", reasons)
-    return judged.withColumn("disposition", disposition)
+    return with_disposition(judged, disposition)
 
 
 def customer_refunds(refunds: DataFrame) -> DataFrame:

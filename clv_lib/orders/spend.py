@@ -16,6 +16,7 @@ from clv_lib.orders.disposition import (
     QUARANTINED,
     with_broken_rules,
     with_competition,
+    with_disposition,
     with_versions_resolved,
 )
 
@@ -45,7 +46,7 @@ def with_spend_dispositions(
         .when(~F.lower("spend_purpose").isin(list(purposes)), "other_purpose")
         .otherwise(ACCEPTED)
     )
-    return resolved.withColumn("disposition", F.coalesce("version_disposition", own)).drop("version_disposition", "competes")
+    return with_disposition(resolved, F.coalesce("version_disposition", own)).drop("version_disposition", "competes")
 
 
 def monthly_spend(spend: DataFrame) -> DataFrame:

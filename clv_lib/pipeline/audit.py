@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts import PUBLISHED_TABLES
@@ -27,12 +28,15 @@ from clv_lib.quality.profile import (
 if TYPE_CHECKING:
     from clv_lib.pipeline.workspace import Workspace
 
+_PROFILES_AT_A_TIME = 4
 AUDITED_TABLES: tuple[Table, ...] = tuple(table for table in PUBLISHED_TABLES if table != DATA_QUALITY_RESULTS)
 
 
 def audit(work: Workspace) -> Verdict:
     """Judge the stored tables of the run and write data_quality_results; QualityGateFailed if they may not be published."""
-    profiles = {table.name: stored_profile(work, table) for table in AUDITED_TABLES}
+    with ThreadPoolExecutor(max_workers=_PROFILES_AT_A_TIME) as pool:
+        found = pool.map(lambda table: stored_profile(work, table), AUDITED_TABLES)
+    profiles = {profile.table_name: profile for profile in found}
     accounts = [tuple(row) for row in work.read(CONSERVATION).collect()]
     expected = expectations(AUDITED_TABLES, profiles, IDENTITIES, work.settings.gate, source_intakes(accounts))
     verdict = judge(expected)

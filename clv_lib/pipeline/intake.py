@@ -29,8 +29,15 @@ from clv_lib.orders.disposition import (
     repeated_ids,
 )
 from clv_lib.orders.history import customer_orders
-from clv_lib.orders.intake import LINE_KEY, ORDER_KEY, in_reporting_currency, judged_orders, with_order_dispositions
-from clv_lib.orders.lines import contradictory_orders, orders_of_lines, refunds_of_lines, without_contradictions
+from clv_lib.orders.intake import (
+    LINE_KEY,
+    ORDER_KEY,
+    in_reporting_currency,
+    judged_orders,
+    with_line_dispositions,
+    with_order_dispositions,
+)
+from clv_lib.orders.lines import contradictory_orders, orders_of_lines, refunds_of_lines
 from clv_lib.orders.months import customer_months
 from clv_lib.orders.spend import SPEND_KEY, judged_spend, with_spend_dispositions
 
@@ -55,6 +62,7 @@ class Accounted:
 def intake(work: Workspace) -> Workspace:
     """Write customer_orders, customer_refunds, customer_months, quarantined_rows and conservation."""
     rates = exchange_rates(work)
+    rates = None if rates is None else work.keep(rates)
     orders, accounted = _orders(work, rates)
     refunds, refund_accounts = _refunds(work, rates, orders, accounted)
     if refunds is not None:
@@ -104,16 +112,15 @@ def _orders(work: Workspace, rates: DataFrame | None) -> tuple[DataFrame, Accoun
     if mapped is None:
         raise ContractError("no orders", where="sources.orders", next_step="configure the source orders")
     is_line = work.settings.sources.orders.grain == "line"
+    repeated = work.keep_any(repeated_ids(mapped, LINE_KEY if is_line else ORDER_KEY))
     judged = judged_orders(mapped, rates, work.settings, work.as_of, is_line=is_line)
-    repeated = work.keep(repeated_ids(judged, LINE_KEY if is_line else ORDER_KEY))
-    rows = with_order_dispositions(judged, repeated, work.settings, work.as_of, is_line=is_line)
     if is_line:
-        rows = without_contradictions(rows, work.keep(contradictory_orders(rows)))
+        contradictory = work.keep_any(contradictory_orders(normalised_currency(mapped)))
+        rows = work.keep(with_line_dispositions(judged, repeated, contradictory, work.settings, work.as_of))
+    else:
+        rows = work.keep(with_order_dispositions(judged, repeated, work.settings, work.as_of))
     account = Accounted("orders", ORDER_KEY, "net_amount", normalised_currency(mapped), rows)
-    if not is_line:
-        return rows, account
-    sums = orders_of_lines(rows).withColumn("disposition", F.lit(ACCEPTED))
-    return sums, account
+    return (orders_of_lines(rows).withColumn("disposition", F.lit(ACCEPTED)) if is_line else rows), account
 
 
 def _refunds(
@@ -124,19 +131,19 @@ def _refunds(
     accounts: list[Accounted] = []
     mapped = work.mapped("refunds")
     if mapped is not None:
+        repeated = work.keep_any(repeated_ids(mapped, refunding.REFUND_KEY))
         judged = refunding.judged_refunds(mapped, rates, work.settings, work.as_of)
-        resolved = refunding.resolved_refunds(judged, work.keep(repeated_ids(judged, refunding.REFUND_KEY)))
-        found = refunding.with_order(resolved, index, fall_back=False)
-        rows = refunding.with_refund_dispositions(found, work.as_of)
+        found = refunding.with_order(refunding.resolved_refunds(judged, repeated), index, fall_back=False)
+        rows = work.keep(refunding.with_refund_dispositions(found, work.as_of))
         accounts.append(Accounted("refunds", refunding.REFUND_KEY, "refund_amount", normalised_currency(mapped), rows))
     if work.settings.sources.orders.grain == "line":
         made = refunds_of_lines(account.rows).withColumn("version_disposition", F.lit(None).cast("string"))
         found = refunding.with_order(made, index, fall_back=True)
-        rows = refunding.with_refund_dispositions(found, work.as_of)
+        rows = work.keep(refunding.with_refund_dispositions(found, work.as_of))
         accounts.append(Accounted(LINE_REFUNDS, refunding.REFUND_KEY, "refund_amount", made, rows))
     if not accounts:
         return None, accounts
-    columns = accounts[0].rows.columns
+    columns = accounts[-1].rows.columns
     return _union([a.rows.select(*columns) for a in accounts]), accounts
 
 
@@ -145,9 +152,9 @@ def spend_rows(work: Workspace, rates: DataFrame | None) -> DataFrame | None:
     mapped = work.mapped("marketing_spend")
     if mapped is None:
         return None
+    repeated = work.keep_any(repeated_ids(mapped, SPEND_KEY))
     judged = judged_spend(mapped, rates, work.settings, work.as_of)
-    repeated = work.keep(repeated_ids(judged.where(F.col(SPEND_KEY).isNotNull()), SPEND_KEY))
-    return with_spend_dispositions(judged, repeated, work.settings.economics.spend_purposes, work.as_of)
+    return work.keep(with_spend_dispositions(judged, repeated, work.settings.economics.spend_purposes, work.as_of))
 
 
 def _spend_accounts(work: Workspace, rates: DataFrame | None) -> list[Accounted]:

@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from pyspark import StorageLevel
+
 from clv_lib.contracts.inputs import CONTRACTS
 from clv_lib.contracts.types import Table
 from clv_lib.lake import Lake, PinnedSource, read_source
@@ -62,13 +64,21 @@ class Workspace:
             return self.lake.read_state(table, self.run.silver_versions[table.name])
         return self.lake.read_snapshot(table, self.run.run_id)
 
-    def keep(self, frame: DataFrame) -> DataFrame | None:
-        """The frame, cached for several uses until the step ends, or None if it is empty."""
-        kept = frame.persist()
+    def keep(self, frame: DataFrame) -> DataFrame:
+        """The frame, kept on the executors' disks for several uses until the step ends.
+
+        What reads it plans from it: the long expressions of judging a row are compiled and computed once.
+        """
+        kept = frame.persist(StorageLevel.DISK_ONLY)
         self.kept.append(kept)
+        return kept
+
+    def keep_any(self, frame: DataFrame) -> DataFrame | None:
+        """As `keep`, or None if the frame is empty."""
+        kept = self.keep(frame)
         return kept if kept.limit(1).count() else None
 
     def release(self) -> None:
-        """Drop what `keep` cached."""
+        """Drop what was kept."""
         while self.kept:
             self.kept.pop().unpersist()

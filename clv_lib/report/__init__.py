@@ -6,10 +6,11 @@ Every block is a small query over the published views, so the text says nothing 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from clv_lib.report.acquisition import acquisition
-from clv_lib.report.customers import best_segments, churn, customer_figures, customers
+from clv_lib.report.customers import best_segments, churn, customer_figures, customers, segment_rows
 from clv_lib.report.trust import model_fit, notes, quality
 
 if TYPE_CHECKING:
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["headline", "summary"]
 
 
-def summary(spark: SparkSession, settings: Settings, outcome: Outcome) -> str:
-    """About 45 lines of up to 100 characters on what is published.
+def summary(spark: SparkSession, settings: Settings, outcome: Outcome, figures: Mapping[str, Any]) -> str:
+    """About 45 lines of up to 100 characters on what is published; `figures` are those of `headline`.
 
     The views of the published tables must be registered in the session under the tables' names.
     """
+    segments = segment_rows(spark)
     published = outcome.publication
     when = published.published_at.astimezone(dt.timezone.utc)
     blocks = [
@@ -33,9 +35,9 @@ def summary(spark: SparkSession, settings: Settings, outcome: Outcome) -> str:
             f"Customer value as of {published.as_of_date} in {settings.reporting.currency}",
             f"snapshot {published.snapshot_id}, published {when:%Y-%m-%d %H:%M} UTC in {settings.lake}",
         ],
-        customers(spark, settings),
-        churn(spark, settings),
-        best_segments(spark, settings),
+        customers(figures, settings),
+        churn(segments, settings),
+        best_segments(segments, settings),
         acquisition(spark, settings),
         model_fit(spark, settings),
         quality(spark),

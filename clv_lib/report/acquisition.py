@@ -57,7 +57,9 @@ def acquisition(spark: SparkSession, settings: Settings) -> list[str]:
     header = ("channel", "customers", "CAC 12 m", "CAC to date", "value", "LTV:CAC", "maximum CAC", "spend missing")
     parts = f"every cost; value so far + next {settings.economics.horizon_days} days; maximum CAC for {target:f}:1"
     lines = [f"Acquisition by channel ({settings.reporting.currency}; {parts})"]
-    lines += table(header, [_cells(row, target) for row in rows])
+    cells = [_cells(row, target) for row in rows]
+    width = len(header) if any(row[-1] for row in cells) else len(header) - 1
+    lines += table(header[:width], [row[:width] for row in cells])
     if all(row["spend"] is None for row in rows):
         return lines + labelled("", "no spend is known, so CAC and LTV:CAC are NULL with status spend_missing")
     totals = {row["cac_type"]: quotient(row["spend"], row["customers"]) for row in spark.sql(_TOTALS).collect()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clv_lib.report.text import amount, count, interval, labelled, percent, table
@@ -30,21 +31,15 @@ SELECT count(predicted_clv_amount) AS predicted_customers, sum(predicted_clv_amo
 FROM customer_predictions WHERE horizon_days = {horizon}
 """
 
-_CHURN = """
-SELECT churn_rate_12m, churn_rate_12m_lower, churn_rate_12m_upper, expected_lifetime_months, lifetime_status,
-  expected_lifetime_months_lower, expected_lifetime_months_capped
-FROM segment_metrics WHERE segment_type = 'all' AND is_latest
-"""
-
-_BEST = """
-SELECT * FROM (
-  SELECT segment_type, segment_name, lifetime_customer_count, customer_share, value_share, clv_rank, predicted_clv_avg,
-    case when clv_basis = 'contribution_margin' then historic_margin_avg else historic_clv_avg end AS historic_avg,
-    churn_rate_12m, churn_rate_12m_lower, churn_rate_12m_upper,
-    row_number() OVER (PARTITION BY segment_type ORDER BY clv_rank, segment_name) AS place
-  FROM segment_metrics
-  WHERE is_latest AND segment_type <> 'all' AND lifetime_customer_count > 0
-) ORDER BY segment_type, place
+_SEGMENTS = """
+SELECT segment_type, segment_name, lifetime_customer_count, customer_share, value_share, predicted_clv_avg,
+  CASE WHEN clv_basis = 'contribution_margin' THEN historic_margin_avg ELSE historic_clv_avg END AS historic_avg,
+  churn_rate_12m, churn_rate_12m_lower, churn_rate_12m_upper,
+  expected_lifetime_months, expected_lifetime_months_lower, lifetime_status,
+  row_number() OVER (PARTITION BY segment_type ORDER BY clv_rank, segment_name) AS place
+FROM segment_metrics
+WHERE is_latest AND lifetime_customer_count > 0
+ORDER BY segment_type, place
 """
 
 
@@ -57,9 +52,9 @@ def customer_figures(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     return {**known, "horizon_days": horizon, **predicted, "prediction_problem": problem}
 
 
-def customers(spark: SparkSession, settings: Settings) -> list[str]:
+def customers(figures: Mapping[str, Any], settings: Settings) -> list[str]:
     """How many customers, what they bought, and what they are worth so far and in the horizon."""
-    figures, currency = customer_figures(spark, settings), settings.reporting.currency
+    currency = settings.reporting.currency
     total = figures["customers"]
     if not total:
         return labelled("Customers", "none: no valid order up to this day")
@@ -69,7 +64,7 @@ def customers(spark: SparkSession, settings: Settings) -> list[str]:
         "Customers",
         f"{count(total)}: {count(figures['active_customers'])} active ({_of(figures['active_customers'], total)}),"
         f" {count(figures['churned_customers'])} churned (no order for {inactive} days);"
-        f" {_of(figures['repeat_customers'], total)} bought on more than one day",
+        f" {_of(figures['repeat_customers'], total)} came back",
     )
     average = amount(figures["net_revenue"] / figures["orders"], currency)
     lines += labelled("Orders", f"{count(figures['orders'])}, on average {average}")
@@ -81,7 +76,7 @@ def customers(spark: SparkSession, settings: Settings) -> list[str]:
     return lines + _value_lines(figures, currency, basis)
 
 
-def _value_lines(figures: dict[str, Any], currency: str, basis: str) -> list[str]:
+def _value_lines(figures: Mapping[str, Any], currency: str, basis: str) -> list[str]:
     total, valued = figures["customers"], figures["valued_customers"]
     if valued:
         text = f"{amount(figures['historic_value'] / valued, currency)} per customer in {basis}"
@@ -97,20 +92,25 @@ def _value_lines(figures: dict[str, Any], currency: str, basis: str) -> list[str
         ahead,
         f"{amount(figures['predicted_value'] / predicted, currency)} per customer predicted{problem},"
         f" {amount(figures['predicted_value'], currency)} in total;"
-        f" {count(round(figures['expected_orders'] or 0))} days with orders expected",
+        f" {count(round(figures['expected_orders'] or 0))} orders",
     )
 
 
-def churn(spark: SparkSession, settings: Settings) -> list[str]:
+def segment_rows(spark: SparkSession) -> list[Row]:
+    """Figures at as_of of each segment with members, best first within its type."""
+    return spark.sql(_SEGMENTS).collect()
+
+
+def churn(segments: Sequence[Row], settings: Settings) -> list[str]:
     """The pooled monthly churn rate of all customers with its interval, and the expected lifetime."""
-    rows = spark.sql(_CHURN).collect()
+    rows = [row for row in segments if row["segment_type"] == "all"]
     if not rows or rows[0]["churn_rate_12m"] is None:
         return labelled("Churn", "not known: no complete month with customers at its start")
     row, level = rows[0], percent(settings.churn.confidence_level, 0)
     lines = labelled(
         "Churn",
         f"{interval(row['churn_rate_12m'], row['churn_rate_12m_lower'], row['churn_rate_12m_upper'])}"
-        f" of active customers a month, pooled over the last 12 complete months ({level} interval)",
+        f" of active customers a month, last 12 complete months ({level} interval)",
     )
     least = f"at least {amount(row['expected_lifetime_months_lower'], places=1)}"
     if row["lifetime_status"] == "zero_churn":
@@ -119,9 +119,9 @@ def churn(spark: SparkSession, settings: Settings) -> list[str]:
     return lines + labelled("Lifetime", f"{expected} months expected ({least})")
 
 
-def best_segments(spark: SparkSession, settings: Settings) -> list[str]:
+def best_segments(segments: Sequence[Row], settings: Settings) -> list[str]:
     """The segments of each type whose members are worth most, historic and predicted value together."""
-    rows = spark.sql(_BEST).collect()
+    rows = [row for row in segments if row["segment_type"] != "all"]
     if not rows:
         return []
     types = len({row["segment_type"] for row in rows})

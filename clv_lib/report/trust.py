@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from clv_lib.pipeline import Outcome
     from clv_lib.settings import Settings
 
+SPEND_MODEL = "gamma_gamma"
+
 WARNING_MARK = "warning: "
 """How the notes of a run begin that repeat a warning of the gate."""
 
@@ -41,15 +43,21 @@ def model_fit(spark: SparkSession, settings: Settings) -> list[str]:
     rows = spark.sql(_FITS).collect()
     if not rows:
         return labelled("Models", "none was fitted")
-    lines: list[str] = []
-    for _, parameters in groupby(rows, key=lambda row: (row["model_id"], row["segment_id"])):
-        lines += _fit_lines(list(parameters))
-    lines.append("  estimate ± standard error, times in weeks")
+    fits = [list(fit) for _, fit in groupby(rows, key=lambda row: (row["model_id"], row["segment_id"]))]
+    used = (settings.predictions.model, SPEND_MODEL)
+    lines = [line for fit in fits if fit[0]["model_id"] in used for line in _fit_lines(fit)]
+    others = [_short(fit[0]) for fit in fits if fit[0]["model_id"] not in used]
+    if others:
+        lines += wrapped(", ".join(others), "  also fitted: ")
     if settings.predictions.model == "bg_nbd":
-        lines += wrapped(
-            "BG/NBD calls every one-time buyer alive; for them read churn_probability, which is of MBG/NBD", "  "
-        )
-    return ["Models", *lines]
+        lines.append("  BG/NBD calls every one-time buyer alive; churn_probability, of MBG/NBD, does not")
+    return ["Models (estimate ± standard error, times in weeks)", *lines]
+
+
+def _short(row: Row) -> str:
+    likelihood = row["log_likelihood"]
+    found = row["fit_status"] if likelihood is None else f"log-likelihood {likelihood:,.1f}"
+    return f"{row['model_id']} ({found})"
 
 
 def _fit_lines(rows: list[Row]) -> list[str]:
