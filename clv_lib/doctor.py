@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +17,7 @@ from clv_lib.errors import (
     ConfigurationError,
     ContractError,
     EnvironmentFault,
+    LakeError,
 )
 from clv_lib.java import SUPPORTED_TEXT
 from clv_lib.session import build_session, describe_environment, launch_of
@@ -241,7 +242,11 @@ def _lake(spark: SparkSession, settings: Settings) -> Check:
     from clv_lib.lake.trial import try_writing
 
     began = time.monotonic()
-    stored_at = try_writing(Lake(spark, settings.lake, is_path=settings.lake_is_path))
+    try:
+        stored_at = try_writing(Lake(spark, settings.lake, is_path=settings.lake_is_path))
+    except LakeError as error:
+        step = f"give this user the right to write to {settings.lake}, or point `lake` elsewhere"
+        return replace(failed("lake", error), next_step=step)
     clock = clock_check(dt.datetime.now(dt.timezone.utc), stored_at)
     if clock.status != OK:
         return clock

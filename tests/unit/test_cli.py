@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from clv_lib import __version__
+from clv_lib import __version__, doctor
 from clv_lib import cli as command_line
 from clv_lib.cli import main
 from clv_lib.cli.logs import Journal, JsonFormatter, TextFormatter, error_text, set_up
@@ -347,3 +347,40 @@ def test_plans_of_failed_queries_are_not_printed() -> None:
     set_up("text")
     assert logging.getLogger("SQLQueryContextLogger").disabled
     assert logging.getLogger("DataFrameQueryContextLogger").disabled
+
+
+def test_the_doctor_ends_with_the_gravest_fault() -> None:
+    contract, config, machine = (doctor.Check(doctor.FAIL, "x", "y", "z", code) for code in (3, 2, 6))
+    assert doctor.exit_code_of([doctor.Check(doctor.OK, "x", "y"), doctor.Check(doctor.WARN, "x", "y")]) == 0
+    assert doctor.exit_code_of([contract, machine, config]) == 6
+    assert doctor.exit_code_of([contract, config]) == 2
+    assert doctor.exit_code_of([contract]) == 3
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        ("4.1.4", doctor.OK),
+        ("4.0.0", doctor.OK),
+        ("4.2.0", doctor.WARN),
+        ("3.5.1", doctor.WARN),
+        ("not installed", doctor.FAIL),
+    ],
+)
+def test_the_doctor_knows_which_versions_fit(version: str, status: str) -> None:
+    check = doctor.package_check("pyspark", version, "4.0", "4.2")
+    assert check.status == status
+    assert bool(check.next_step) == (status != doctor.OK)
+
+
+def test_the_doctor_looks_at_the_clock() -> None:
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
+    assert doctor.clock_check(now, now.timestamp() - 20).status == doctor.OK
+    assert doctor.clock_check(now, now.timestamp() - 1000).status == doctor.FAIL
+    assert doctor.clock_check(now.replace(year=1970), None).exit_code == 6
+
+
+def test_a_failed_check_keeps_all_faults_and_names_the_next_step_once() -> None:
+    check = doctor.failed("source", ContractError("2 faults", faults=[Fault("a"), Fault("b")], next_step="map them"))
+    assert (check.status, check.exit_code, check.next_step) == (doctor.FAIL, 3, "map them")
+    assert check.found.splitlines() == ["2 faults", "  1. a", "  2. b"]
