@@ -17,6 +17,8 @@ from clv_lib.errors import ConflictError, LakeError
 from clv_lib.settings.loading import config_hash
 
 if TYPE_CHECKING:
+    from pyspark.sql import Row
+
     from clv_lib.lake import Lake, Publication
     from clv_lib.settings.models import Settings
 
@@ -71,13 +73,29 @@ def record(lake: Lake, run: Run, status: str, finished_at: dt.datetime | None = 
 
 def recorded(lake: Lake, run: Run) -> Run | None:
     """The run as an earlier step or attempt recorded it, or None."""
+    row = _row(lake, run.run_id)
+    if row is None:
+        return None
+    return replace(run, silver_versions=dict(row["silver_versions"]), value_basis=row["value_basis"])
+
+
+def recorded_status(lake: Lake, run_id: str) -> str | None:
+    """The last recorded status of a run, or None."""
+    row = _row(lake, run_id)
+    return None if row is None else str(row["status"])
+
+
+def published_runs(lake: Lake) -> list[str]:
+    """Ids of the runs that were published, the latest first."""
+    rows = lake.read_rows(PIPELINE_RUNS).where(F.col("status") == PUBLISHED)
+    return [row["run_id"] for row in rows.orderBy(F.desc("finished_at")).select("run_id").collect()]
+
+
+def _row(lake: Lake, run_id: str) -> Row | None:
     if not lake.exists(PIPELINE_RUNS):
         return None
-    rows = lake.read_rows(PIPELINE_RUNS).where(F.col("run_id") == run.run_id).collect()
-    if not rows:
-        return None
-    row = rows[0]
-    return replace(run, silver_versions=dict(row["silver_versions"]), value_basis=row["value_basis"])
+    rows = lake.read_rows(PIPELINE_RUNS).where(F.col("run_id") == run_id).collect()
+    return rows[0] if rows else None
 
 
 def refuse_older(run: Run, publication: Publication | None, *, allow_older: bool) -> None:

@@ -172,7 +172,9 @@ def customer_predictions(metrics: DataFrame, fits: Fits, settings: Predictions, 
     model = fits.transactions.model
     if model is None:
         nothing = F.lit(None).cast("double")
-        scored = base.withColumns({name: nothing for name in ("probability_alive", "orders_if_alive", "discounted_if_alive")})
+        scored = base.withColumns(
+            dict.fromkeys(("probability_alive", "orders_if_alive", "discounted_if_alive"), nothing)
+        )
     else:
         table = survivor_table(metrics, model, settings)
         scored = base.join(F.broadcast(table), ["btyd_frequency", "btyd_age_days", "horizon_days"], "left")
@@ -182,7 +184,12 @@ def customer_predictions(metrics: DataFrame, fits: Fits, settings: Predictions, 
 
 def survivor_table(metrics: DataFrame, model: BgNbd | MbgNbd, settings: Predictions) -> DataFrame:
     """Expected and discounted orders of a customer who is alive. Grain: (x, T) and horizon; times in days."""
-    pairs = metrics.select("btyd_frequency", "btyd_age_days").distinct().orderBy("btyd_frequency", "btyd_age_days").toPandas()
+    pairs = (
+        metrics.select("btyd_frequency", "btyd_age_days")
+        .distinct()
+        .orderBy("btyd_frequency", "btyd_age_days")
+        .toPandas()
+    )
     x = pairs["btyd_frequency"].to_numpy(float)
     age = pairs["btyd_age_days"].to_numpy(float) / TIME_UNIT_DAYS
     rate = settings.annual_discount_rate
@@ -198,7 +205,9 @@ def survivor_table(metrics: DataFrame, model: BgNbd | MbgNbd, settings: Predicti
     ]
     import pandas as pd
 
-    schema = "btyd_frequency int, btyd_age_days int, horizon_days int, orders_if_alive double, discounted_if_alive double"
+    schema = (
+        "btyd_frequency int, btyd_age_days int, horizon_days int, orders_if_alive double, discounted_if_alive double"
+    )
     return metrics.sparkSession.createDataFrame(pd.concat(tables), schema)
 
 
@@ -228,7 +237,9 @@ def _expected_order_value(spend: GammaGamma) -> Column:
 
 
 def _value(fits: Fits, as_of: dt.date) -> dict[str, Column]:
-    predicted = F.when(F.col("historic_clv_amount").isNotNull(), F.col("discounted_orders") * F.col("expected_order_value"))
+    predicted = F.when(
+        F.col("historic_clv_amount").isNotNull(), F.col("discounted_orders") * F.col("expected_order_value")
+    )
     amount = predicted.cast(MONEY_SUM)
     if fits.transactions.model is None:
         is_small = fits.transactions.status == "too_few_customers"

@@ -47,7 +47,12 @@ CUSTOMER_METRICS = Table(
         _status("value_basis", "What value is measured in.", "contribution_margin", "net_revenue"),
         _status("value_status", "Whether the value is complete.", "ok", "margin_unknown", "negative_value"),
         Field("cohort_month", "date", "Month of the first order.", required=True),
-        Field("acquisition_channel", "string", "From customers, else the channel of the first order, else unattributed.", required=True),
+        Field(
+            "acquisition_channel",
+            "string",
+            "From customers, else the channel of the first order, else unattributed.",
+            required=True,
+        ),
         _count("lifetime_order_count", "Orders."),
         _count("lifetime_occasion_count", "Days with orders."),
         _count("refunded_order_count", "Orders that were refunded in part or whole."),
@@ -55,7 +60,9 @@ CUSTOMER_METRICS = Table(
         _money("lifetime_discount_amount", "Discounts.", True),
         _money("lifetime_refund_amount", "Refunds of the customer's orders.", True),
         _money("lifetime_net_amount", "Net revenue so far: historic CLV in revenue.", True),
-        _money("lifetime_margin_amount", "Contribution margin so far: historic CLV in margin; NULL: a cost is not known."),
+        _money(
+            "lifetime_margin_amount", "Contribution margin so far: historic CLV in margin; NULL: a cost is not known."
+        ),
         _money("historic_clv_amount", "Value so far, in value_basis; NULL: a cost is not known."),
         Field("average_order_value", RATIO, "lifetime_net_amount / lifetime_order_count.", required=True),
         Field("exposure_days", "int", "Days from the first order to as_of, both counted.", True, "exposure_days >= 1"),
@@ -64,13 +71,24 @@ CUSTOMER_METRICS = Table(
         Field("average_days_between_orders", RATIO, "Mean gap between days with orders; NULL: one such day."),
         *(_count(f"order_count_{d}d", f"Orders in the {d} days up to as_of.") for d in METRIC_WINDOWS_DAYS),
         *(_money(f"net_amount_{d}d", f"Net revenue of the {d} days up to as_of.", True) for d in METRIC_WINDOWS_DAYS),
-        *(_money(f"net_amount_first_{d}d", f"Net revenue of the first {d} days; NULL until they have passed.") for d in TRAILING_DAYS),
-        Field("days_since_first_order", "int", "Days from the first order to as_of.", True, "days_since_first_order >= 0"),
+        *(
+            _money(f"net_amount_first_{d}d", f"Net revenue of the first {d} days; NULL until they have passed.")
+            for d in TRAILING_DAYS
+        ),
+        Field(
+            "days_since_first_order", "int", "Days from the first order to as_of.", True, "days_since_first_order >= 0"
+        ),
         Field("days_since_last_order", "int", "Days from the last order to as_of.", True, "days_since_last_order >= 0"),
         Field("btyd_frequency", "int", "x: days with orders after the first.", True, "btyd_frequency >= 0"),
-        Field("btyd_recency_days", "int", "t_x: days from the first to the last order.", True, "btyd_recency_days >= 0"),
+        Field(
+            "btyd_recency_days", "int", "t_x: days from the first to the last order.", True, "btyd_recency_days >= 0"
+        ),
         Field("btyd_age_days", "int", "T: days from the first order to as_of.", True, "btyd_age_days >= 0"),
-        Field("btyd_monetary_value", RATIO, "Mean value (value_basis) per repeat day; NULL: no repeat day or cost not known."),
+        Field(
+            "btyd_monetary_value",
+            RATIO,
+            "Mean value (value_basis) per repeat day; NULL: no repeat day or cost not known.",
+        ),
         Field("is_repeat_customer", "boolean", "Ordered on more than one day.", required=True),
         Field("is_active", "boolean", "Not churned.", required=True),
         Field("is_churned", "boolean", "No order for inactivity_days.", required=True),
@@ -105,13 +123,25 @@ CUSTOMER_RFM = Table(
         _count("frequency", "Orders."),
         _money("monetary_amount", "Net revenue so far.", True),
         *(
-            Field(f"{name}_score", "tinyint", f"1 (worst) to 5 (best) by quintile of {name}; equal values score equally.", True, f"{name}_score between 1 and 5")
+            Field(
+                f"{name}_score",
+                "tinyint",
+                f"1 (worst) to 5 (best) by quintile of {name}; equal values score equally.",
+                True,
+                f"{name}_score between 1 and 5",
+            )
             for name in ("recency", "frequency", "monetary")
         ),
         Field("rfm_code", "string", "The three scores, R F M.", required=True),
         Field("rfm_segment", "string", "Name by the rule set.", required=True),
         Field("rule_set", "string", "Which naming rules.", required=True),
-        Field("value_decile", "tinyint", "1 (most net revenue) to 10; equal values share a decile.", True, "value_decile between 1 and 10"),
+        Field(
+            "value_decile",
+            "tinyint",
+            "1 (most net revenue) to 10; equal values share a decile.",
+            True,
+            "value_decile between 1 and 10",
+        ),
         Field("as_of_date", "date", "Last day that counts.", required=True),
     ),
     measures={"customers": "count(1)", "net": "sum(monetary_amount)"},
@@ -140,7 +170,12 @@ SEGMENTS = Table(
     partition_by=SNAPSHOT,
     fields=(
         Field("segment_id", "string", "segment_type:segment_name.", required=True),
-        Field("segment_type", "string", "Within a type each customer is in exactly one segment; all: the total.", required=True),
+        Field(
+            "segment_type",
+            "string",
+            "Within a type each customer is in exactly one segment; all: the total.",
+            required=True,
+        ),
         Field("segment_name", "string", "Name; unknown where the attribute is not known.", required=True),
         Field("definition", "string", "How membership is decided.", required=True),
         _count("customer_count", "Members at as_of."),
@@ -190,7 +225,12 @@ SEGMENT_METRICS = Table(
         Field("average_order_value", RATIO, "net_amount / order_count; NULL: no_orders."),
         Field("arpu_amount", RATIO, "net_amount / active_customer_count; NULL: no_active_customers."),
         _status("month_status", "Why the month's averages are NULL.", "ok", "no_active_customers"),
-        Field("monthly_churn_rate", RATIO, "churned_customer_count / customer_count_start.", check="monthly_churn_rate between 0 and 1"),
+        Field(
+            "monthly_churn_rate",
+            RATIO,
+            "churned_customer_count / customer_count_start.",
+            check="monthly_churn_rate between 0 and 1",
+        ),
         Field("churn_rate_lower", RATIO, "Wilson interval of the month's rate at confidence_level."),
         Field("churn_rate_upper", RATIO, "Wilson interval of the month's rate at confidence_level."),
         _status("churn_status", "Whether the month's rate stands.", "ok", "no_starting_customers", "incomplete_month"),
@@ -199,8 +239,16 @@ SEGMENT_METRICS = Table(
         Field("churn_rate_12m_upper", RATIO, "Wilson interval of churn_rate_12m."),
         Field("churn_rate_stddev_12m", "double", "Standard deviation of the last 12 complete monthly rates."),
         Field("expected_lifetime_months", RATIO, "1 / churn_rate_12m; NULL: zero_churn or no history."),
-        Field("expected_lifetime_months_lower", RATIO, "1 / upper bound of the churn rate; with zero churn customer-months / 3."),
-        Field("expected_lifetime_months_capped", RATIO, "expected_lifetime_months up to lifetime_cap_months, which also stands for zero churn."),
+        Field(
+            "expected_lifetime_months_lower",
+            RATIO,
+            "1 / upper bound of the churn rate; with zero churn customer-months / 3.",
+        ),
+        Field(
+            "expected_lifetime_months_capped",
+            RATIO,
+            "expected_lifetime_months up to lifetime_cap_months, which also stands for zero churn.",
+        ),
         _status("lifetime_status", "Why the lifetime is NULL.", "ok", "zero_churn", "no_starting_customers"),
         _count("lifetime_customer_count", "Members whose first order is not after the month."),
         _count("lifetime_order_count", "Their orders up to the end of the month."),
@@ -208,20 +256,40 @@ SEGMENT_METRICS = Table(
         _money("lifetime_margin_amount", "Their margin up to the end of the month; NULL: a cost is not known."),
         _count("exposure_days", "Their days since first order, summed, both ends counted."),
         Field("lifetime_average_order_value", RATIO, "lifetime_net_amount / lifetime_order_count."),
-        Field("purchase_frequency", RATIO, "Orders per customer-month: lifetime_order_count / exposure months of 365.25/12 days."),
-        Field("customer_value_amount", RATIO, "Net revenue per customer-month: average order value x purchase_frequency."),
-        Field("margin_rate", RATIO, "lifetime_margin_amount / lifetime_net_amount; NULL: cost not known or no revenue."),
+        Field(
+            "purchase_frequency",
+            RATIO,
+            "Orders per customer-month: lifetime_order_count / exposure months of 365.25/12 days.",
+        ),
+        Field(
+            "customer_value_amount", RATIO, "Net revenue per customer-month: average order value x purchase_frequency."
+        ),
+        Field(
+            "margin_rate", RATIO, "lifetime_margin_amount / lifetime_net_amount; NULL: cost not known or no revenue."
+        ),
         Field("historic_clv_avg", RATIO, "Net revenue so far per member."),
         Field("historic_margin_avg", RATIO, "Margin so far per member; NULL: a cost is not known."),
-        Field("clv_formula_amount", RATIO, "Average order value x purchase frequency x expected lifetime (x margin_rate if known)."),
+        Field(
+            "clv_formula_amount",
+            RATIO,
+            "Average order value x purchase frequency x expected lifetime (x margin_rate if known).",
+        ),
         Field("clv_formula_capped_amount", RATIO, "The same with expected_lifetime_months_capped."),
         Field("clv_discounted_amount", RATIO, "Value per month x (1 + d) / (d + churn), d the monthly discount rate."),
         _status("clv_basis", "What the formula CLV is measured in.", "contribution_margin", "net_revenue"),
-        Field("predicted_clv_avg", RATIO, "Mean predicted CLV of the members, in the latest month; NULL: not predicted."),
+        Field(
+            "predicted_clv_avg", RATIO, "Mean predicted CLV of the members, in the latest month; NULL: not predicted."
+        ),
         _count("predicted_customer_count", "Members with a prediction, in the latest month.", required=False),
         _share("value_share", "Share of lifetime_net_amount within the segment type."),
         _share("customer_share", "Share of lifetime_customer_count within the segment type."),
-        Field("clv_rank", "int", "1: highest historic plus predicted value per member within the type; ties share.", True, "clv_rank >= 1"),
+        Field(
+            "clv_rank",
+            "int",
+            "1: highest historic plus predicted value per member within the type; ties share.",
+            True,
+            "clv_rank >= 1",
+        ),
         Field("as_of_date", "date", "Last day that counts.", required=True),
     ),
     rules=(
@@ -249,7 +317,13 @@ ACQUISITION_COSTS = Table(
     partition_by=SNAPSHOT,
     fields=(
         Field("period_month", "date", "First day of the month.", required=True),
-        _status("cac_type", "paid: spend marked paid. blended: all acquisition spend of type media. fully_loaded: every cost type.", "blended", "paid", "fully_loaded"),
+        _status(
+            "cac_type",
+            "paid: spend marked paid. blended: all acquisition spend of type media. fully_loaded: every cost type.",
+            "blended",
+            "paid",
+            "fully_loaded",
+        ),
         Field("channel", "string", "Channel; all: every channel; unattributed: no channel known.", required=True),
         _money("spend_amount", "Spend of the month; NULL: spend_missing."),
         _count("new_customer_count", "Customers whose first order lies in the month."),
@@ -289,7 +363,15 @@ UNIT_ECONOMICS = Table(
         _status("ratio_status", "Why the ratio is NULL.", "ok", "zero_cac", "cac_unknown", "value_unknown"),
         Field("monthly_value_per_customer", RATIO, "Value so far per customer-month of the cohort."),
         Field("simple_payback_months", RATIO, "cac_amount / monthly_value_per_customer; NULL: see payback_status."),
-        _status("payback_status", "Why the payback is NULL or 0.", "ok", "zero_cac", "cac_unknown", "value_unknown", "no_value"),
+        _status(
+            "payback_status",
+            "Why the payback is NULL or 0.",
+            "ok",
+            "zero_cac",
+            "cac_unknown",
+            "value_unknown",
+            "no_value",
+        ),
         Field("target_ltv_to_cac", RATIO, "Ratio that a new customer must reach.", required=True),
         Field("max_allowable_cac_amount", RATIO, "clv_amount / target_ltv_to_cac; 0 where the value is not positive."),
         _status("max_cac_status", "How the maximum is to be read.", "ok", "unprofitable", "value_unknown"),
@@ -312,13 +394,36 @@ CUSTOMER_PREDICTIONS = Table(
         Field("model_id", "string", "Transaction and spend model.", required=True),
         Field("horizon_days", "int", "Days after as_of that are predicted.", True, "horizon_days > 0"),
         _status("value_basis", "What value is measured in.", "contribution_margin", "net_revenue"),
-        _probability("probability_alive", "P(alive) of the transaction model; BG/NBD calls every one-time buyer alive."),
+        _probability(
+            "probability_alive", "P(alive) of the transaction model; BG/NBD calls every one-time buyer alive."
+        ),
         _probability("churn_probability", "1 - P(alive) of MBG/NBD, where a one-time buyer may have left."),
-        Field("expected_orders", "double", "Expected days with orders within the horizon.", check="expected_orders >= 0"),
-        Field("expected_order_value", "double", "Expected value per such day (Gamma-Gamma); one-time buyers: population mean.", check="expected_order_value >= 0"),
-        Field("predicted_clv_amount", MONEY_SUM, "Expected value within the horizon, discounted month by month.", check="predicted_clv_amount >= 0"),
+        Field(
+            "expected_orders", "double", "Expected days with orders within the horizon.", check="expected_orders >= 0"
+        ),
+        Field(
+            "expected_order_value",
+            "double",
+            "Expected value per such day (Gamma-Gamma); one-time buyers: population mean.",
+            check="expected_order_value >= 0",
+        ),
+        Field(
+            "predicted_clv_amount",
+            MONEY_SUM,
+            "Expected value within the horizon, discounted month by month.",
+            check="predicted_clv_amount >= 0",
+        ),
         Field("total_clv_amount", MONEY_SUM, "historic_clv_amount + predicted_clv_amount."),
-        Field("prediction_status", "string", "ok, or why figures are NULL.", True, _within("prediction_status", ("ok", "model_not_converged", "too_few_customers", "spend_model_unusable", "margin_unknown"))),
+        Field(
+            "prediction_status",
+            "string",
+            "ok, or why figures are NULL.",
+            True,
+            _within(
+                "prediction_status",
+                ("ok", "model_not_converged", "too_few_customers", "spend_model_unusable", "margin_unknown"),
+            ),
+        ),
         Field("as_of_date", "date", "Last day that counts.", required=True),
     ),
     rules=(
@@ -348,7 +453,13 @@ MODEL_FITS = Table(
         _count("customer_count", "Customers in the fit."),
         _count("distinct_statistics_count", "Distinct (x, t_x, T) or (x, m) in the fit."),
         _count("excluded_customer_count", "Customers left out: for Gamma-Gamma without a positive repeat value."),
-        Field("sampled_share", "double", "Share of customers in the fit; 1: all.", True, "sampled_share > 0 and sampled_share <= 1"),
+        Field(
+            "sampled_share",
+            "double",
+            "Share of customers in the fit; 1: all.",
+            True,
+            "sampled_share > 0 and sampled_share <= 1",
+        ),
         Field("is_converged", "boolean", "The optimiser reached an interior optimum.", required=True),
         Field("gradient_norm", "double", "Norm of the gradient of the mean log-likelihood."),
         Field("fit_status", "string", "converged, or why the fit is not used.", required=True),
@@ -384,14 +495,26 @@ PIPELINE_RUNS = Table(
     key=("run_id",),
     partition_by=("run_id",),
     fields=(
-        Field("run_id", "string", "Derived from as_of, input versions, configuration and code; also the snapshot_id.", required=True),
+        Field(
+            "run_id",
+            "string",
+            "Derived from as_of, input versions, configuration and code; also the snapshot_id.",
+            required=True,
+        ),
         Field("as_of_date", "date", "Last day that counts.", required=True),
-        Field("status", "string", "started, gate_failed, published, superseded, rolled_back_to.", required=True),
+        Field("status", "string", "started, gate_failed, published, superseded.", required=True),
         Field("code_version", "string", "Version of clv_lib.", required=True),
         Field("config_hash", "string", "SHA-256 of the settings that change results.", required=True),
         Field("configuration", "string", "Those settings as JSON.", required=True),
-        Field("input_versions", "map<string,string>", "Source to Delta version, or a fingerprint of its files.", required=True),
-        Field("silver_versions", "map<string,bigint>", "Silver table to the Delta version this run read.", required=True),
+        Field(
+            "input_versions",
+            "map<string,string>",
+            "Source to Delta version, or a fingerprint of its files.",
+            required=True,
+        ),
+        Field(
+            "silver_versions", "map<string,bigint>", "Silver table to the Delta version this run read.", required=True
+        ),
         Field("value_basis", "string", "What value is measured in."),
         Field("started_at", "timestamp", "When the run began (clock of the driver).", required=True),
         Field("finished_at", "timestamp", "When it was published or failed."),
@@ -409,7 +532,9 @@ PUBLISHED = Table(
         Field("previous_snapshot_id", "string", "The one before; NULL for the first."),
         Field("sequence", "bigint", "Counts publications and rollbacks.", required=True),
         Field("as_of_date", "date", "as_of of the snapshot.", required=True),
-        Field("silver_versions", "map<string,bigint>", "Silver table to the Delta version of the snapshot.", required=True),
+        Field(
+            "silver_versions", "map<string,bigint>", "Silver table to the Delta version of the snapshot.", required=True
+        ),
         Field("published_at", "timestamp", "When (clock of the driver).", required=True),
     ),
 )

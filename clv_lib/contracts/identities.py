@@ -6,7 +6,9 @@ from clv_lib.contracts.types import Identity
 
 IDENTITIES: tuple[Identity, ...] = (
     Identity("net_of_months", (("customer_months", "net"),), (("customer_orders", "net"),), "months add up to orders"),
-    Identity("orders_of_months", (("customer_months", "orders"),), (("customer_orders", "orders"),), "no order is lost"),
+    Identity(
+        "orders_of_months", (("customer_months", "orders"),), (("customer_orders", "orders"),), "no order is lost"
+    ),
     Identity(
         "refunds_of_orders",
         (("customer_orders", "refunds"),),
@@ -19,8 +21,12 @@ IDENTITIES: tuple[Identity, ...] = (
         (("customer_refunds", "refunds"),),
         "refunds by refund date add up to the refunds",
     ),
-    Identity("net_of_customers", (("customer_metrics", "net"),), (("customer_orders", "net"),), "customers add up to orders"),
-    Identity("orders_of_customers", (("customer_metrics", "orders"),), (("customer_orders", "orders"),), "no order is lost"),
+    Identity(
+        "net_of_customers", (("customer_metrics", "net"),), (("customer_orders", "net"),), "customers add up to orders"
+    ),
+    Identity(
+        "orders_of_customers", (("customer_metrics", "orders"),), (("customer_orders", "orders"),), "no order is lost"
+    ),
     Identity(
         "customers_have_first_orders",
         (("customer_metrics", "customers"),),
@@ -39,7 +45,12 @@ IDENTITIES: tuple[Identity, ...] = (
         (("customer_metrics", "net"),),
         "the running value of the latest order is the customer's value",
     ),
-    Identity("rfm_covers_customers", (("customer_rfm", "customers"),), (("customer_metrics", "customers"),), "each customer is scored"),
+    Identity(
+        "rfm_covers_customers",
+        (("customer_rfm", "customers"),),
+        (("customer_metrics", "customers"),),
+        "each customer is scored",
+    ),
     Identity(
         "segments_count_members",
         (("segments", "memberships"),),
@@ -52,8 +63,18 @@ IDENTITIES: tuple[Identity, ...] = (
         (("customer_metrics", "customers"),),
         "the total segment holds each customer once",
     ),
-    Identity("segments_net_total", (("segment_metrics", "net_all"),), (("customer_metrics", "net"),), "months of the total add up"),
-    Identity("segments_new_total", (("segment_metrics", "new_all"),), (("customer_metrics", "customers"),), "first orders are new customers"),
+    Identity(
+        "segments_net_total",
+        (("segment_metrics", "net_all"),),
+        (("customer_metrics", "net"),),
+        "months of the total add up",
+    ),
+    Identity(
+        "segments_new_total",
+        (("segment_metrics", "new_all"),),
+        (("customer_metrics", "customers"),),
+        "first orders are new customers",
+    ),
     Identity(
         "channels_spend_total",
         (("acquisition_costs", "spend_channels"),),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from clv_lib.contracts.types import MONEY, InputContract, InputField, Rule
 
 
-
 def _money(name: str, meaning: str, *defaults: str) -> InputField:
     return InputField(name, MONEY, meaning, defaults=defaults)
 
@@ -30,7 +29,9 @@ ORDERS = InputContract(
         _money("fulfilment_cost_amount", "Cost of picking and shipping.", "0"),
         _money("payment_fee_amount", "Fees of the payment provider.", "0"),
         InputField("currency_code", "string", "ISO 4217 code; unmapped: the reporting currency."),
-        InputField("order_status", "string", "placed, paid, fulfilled, cancelled, voided, failed, ...", defaults=("'placed'",)),
+        InputField(
+            "order_status", "string", "placed, paid, fulfilled, cancelled, voided, failed, ...", defaults=("'placed'",)
+        ),
         InputField("channel", "string", "Sales or marketing channel of the order."),
         InputField("is_test_order", "boolean", "Made by staff for testing.", defaults=("false",)),
         InputField("is_gift_card_order", "boolean", "Sells a gift card: money to be spent later.", defaults=("false",)),
@@ -96,7 +97,9 @@ MARKETING_SPEND = InputContract(
         InputField("campaign_name", "string", "Campaign."),
         InputField("cost_type", "string", "media, agency, tool, salary, discount, other.", defaults=("'media'",)),
         InputField("spend_purpose", "string", "acquisition, retention, brand.", defaults=("'acquisition'",)),
-        InputField("is_paid", "boolean", "Paid media; decides what paid CAC counts.", defaults=("cost_type = 'media'",)),
+        InputField(
+            "is_paid", "boolean", "Paid media; decides what paid CAC counts.", defaults=("lower(cost_type) = 'media'",)
+        ),
         InputField("currency_code", "string", "ISO 4217 code; unmapped: the reporting currency."),
     ),
 )
@@ -118,7 +121,9 @@ CONTRACTS: dict[str, InputContract] = {
 }
 
 _CURRENCY = Rule("unknown_currency", r"currency_code rlike '\\A[A-Z]{3}\\z'", "the currency is a three-letter code")
-_RATE = Rule("no_exchange_rate", "exchange_rate is not null", "the currency has a rate for the day, within the allowed age")
+_RATE = Rule(
+    "no_exchange_rate", "exchange_rate is not null", "the currency has a rate for the day, within the allowed age"
+)
 
 
 def _clean_key(reason: str, column: str) -> Rule:
@@ -164,14 +169,20 @@ def order_rules(earliest_date: str, max_amount: int) -> tuple[Rule, ...]:
     )
 
 
-NEGATIVE_ORDER = Rule("negative_amount", "net_amount is null or net_amount >= 0", "a sale is not negative: refunds are refunds")
+NEGATIVE_ORDER = Rule(
+    "negative_amount", "net_amount is null or net_amount >= 0", "a sale is not negative: refunds are refunds"
+)
 
 
 def refund_rules(earliest_date: str, max_amount: int) -> tuple[Rule, ...]:
     """Rules of one refund row that need no order."""
     return (
         Rule("null_refund_id", "refund_id is not null", "the refund has an id"),
-        Rule("no_order_or_customer", "order_id is not null or customer_id is not null", "the refund names order or customer"),
+        Rule(
+            "no_order_or_customer",
+            "order_id is not null or customer_id is not null",
+            "the refund names order or customer",
+        ),
         Rule("unreadable_refunded_at", "refunded_at is not null", "the time of the refund can be read"),
         Rule(
             "before_earliest_date",

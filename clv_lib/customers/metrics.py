@@ -41,7 +41,13 @@ def boundary_sums(orders: DataFrame, as_of: dt.date) -> DataFrame:
 
 
 def customer_metrics(
-    months: DataFrame, boundary: DataFrame, attributes: DataFrame | None, *, as_of: dt.date, inactivity_days: int, value_basis: str
+    months: DataFrame,
+    boundary: DataFrame,
+    attributes: DataFrame | None,
+    *,
+    as_of: dt.date,
+    inactivity_days: int,
+    value_basis: str,
 ) -> DataFrame:
     """Contract `customer_metrics` from `customer_months`. Grain: customer with an order.
 
@@ -75,7 +81,9 @@ def _totals(as_of: dt.date) -> list[Column]:
         **{f"net_first_{days}d": f"net_amount_first_{days}d" for days in TRAILING_DAYS},
     }
     after = {
-        f"after_{name}_{days}d": F.sum(F.when(F.col("month") > F.lit(month_start(cutoff_date(as_of, days))), F.col(column)))
+        f"after_{name}_{days}d": F.sum(
+            F.when(F.col("month") > F.lit(month_start(cutoff_date(as_of, days))), F.col(column))
+        )
         for days in METRIC_WINDOWS_DAYS
         for name, column in (("count", "order_count"), ("net", "net_amount"))
     }

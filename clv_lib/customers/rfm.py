@@ -35,7 +35,12 @@ def cut_values(metrics: DataFrame) -> DataFrame:
 def rfm_thresholds(cuts: DataFrame, as_of: dt.date) -> DataFrame:
     """The cuts as contract `rfm_thresholds`. Grain: dimension and cut."""
     dimensions = F.explode(
-        F.array(*(F.struct(F.lit(name).alias("dimension"), _numbered(name, shares).alias("cuts")) for name, (_, shares) in _MEASURES.items()))
+        F.array(
+            *(
+                F.struct(F.lit(name).alias("dimension"), _numbered(name, shares).alias("cuts"))
+                for name, (_, shares) in _MEASURES.items()
+            )
+        )
     )
     exploded = cuts.select(dimensions.alias("d")).select("d.dimension", F.explode("d.cuts").alias("cut"))
     return exploded.select(
@@ -47,7 +52,9 @@ def rfm_thresholds(cuts: DataFrame, as_of: dt.date) -> DataFrame:
     ).select(*RFM_THRESHOLDS.columns)
 
 
-def customer_rfm(metrics: DataFrame, thresholds: Mapping[str, Sequence[Decimal]], segment: Column, rule_set: str) -> DataFrame:
+def customer_rfm(
+    metrics: DataFrame, thresholds: Mapping[str, Sequence[Decimal]], segment: Column, rule_set: str
+) -> DataFrame:
     """Contract `customer_rfm`. Grain: customer, kept.
 
     A score is 1 plus the number of cuts below the value (recency: 5 less that number), so equal values score equally
@@ -72,7 +79,9 @@ def customer_rfm(metrics: DataFrame, thresholds: Mapping[str, Sequence[Decimal]]
 def _numbered(name: str, shares: Sequence[float]) -> Column:
     return F.array(
         *(
-            F.struct(F.lit(i + 1).alias("cut_number"), F.lit(share).alias("quantile"), F.col(name)[i].alias("cut_value"))
+            F.struct(
+                F.lit(i + 1).alias("cut_number"), F.lit(share).alias("quantile"), F.col(name)[i].alias("cut_value")
+            )
             for i, share in enumerate(shares)
         )
     )

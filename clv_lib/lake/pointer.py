@@ -67,8 +67,6 @@ class Pointer:
         The expected sequence number stands in the MERGE itself, so of two runs that start from the same publication
         exactly one succeeds. A commit conflict is tried again only while the pointer is still the expected one.
         """
-        import delta.exceptions as delta_errors
-
         self._lake.ensure(PUBLISHED)
         target = Publication(
             snapshot_id=checked_snapshot_id(snapshot_id),
@@ -81,8 +79,8 @@ class Pointer:
         for _ in range(_ATTEMPTS):
             try:
                 self._merge(expected.sequence if expected else 0, target)
-            except delta_errors.DeltaConcurrentModificationException:
-                pass
+            except ConflictError:
+                pass  # what is published now, read next, decides whether to try again
             now = self.current()
             if now is not None and (now.sequence, now.snapshot_id) == (target.sequence, target.snapshot_id):
                 return now

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts.types import Table
-from clv_lib.errors import ClvError, EnvironmentFault, LakeError
+from clv_lib.errors import ClvError, ConflictError, EnvironmentFault, LakeError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -62,7 +62,11 @@ class Lake:
                 return
             stored = {field.name: field.dataType.simpleString() for field in self._read(table).schema.fields}
             declared = self._stored_schema(table)
-            retyped = [f"{name}: {stored[name]}, now {kind}" for name, kind in declared.items() if stored.get(name, kind) != kind]
+            retyped = [
+                f"{name}: {stored[name]}, now {kind}"
+                for name, kind in declared.items()
+                if stored.get(name, kind) != kind
+            ]
             if retyped:
                 raise LakeError(
                     "a stored table has columns of other types than this version of clv writes",
@@ -112,7 +116,11 @@ class Lake:
         from pyspark.sql import functions as F
 
         with reported(self.place(table), "read"):
-            return self._read(table).where(F.col(SNAPSHOT_COLUMN) == checked_snapshot_id(snapshot_id)).select(*table.columns)
+            return (
+                self._read(table)
+                .where(F.col(SNAPSHOT_COLUMN) == checked_snapshot_id(snapshot_id))
+                .select(*table.columns)
+            )
 
     def read_state(self, table: Table, version: int) -> DataFrame:
         """A silver table as of one version."""
@@ -214,8 +222,15 @@ def reported(place: str, action: str) -> Iterator[None]:
 
     try:
         yield
-    except (ClvError, delta_errors.DeltaConcurrentModificationException):
+    except ClvError:
         raise
+    except delta_errors.DeltaConcurrentModificationException as error:
+        raise ConflictError(
+            "another run wrote the same table at the same time",
+            where=place,
+            found=first_line(str(error)),
+            next_step="nothing is broken; let one run end before the next one starts, and run again",
+        ) from error
     except (PySparkException, Py4JError) as error:
         text = str(error)
         if "No space left on device" in text:
@@ -232,7 +247,7 @@ def reported(place: str, action: str) -> Iterator[None]:
 
 def first_line(text: str) -> str:
     """The first telling line of an error of Spark, without its stack trace."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip().removeprefix(": ") for line in text.splitlines() if line.strip(": \t")]
     telling = [line for line in lines if line.startswith("[") or "Exception:" in line]
     return (telling or lines or ["no message"])[0][:500]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from clv_lib.contracts import PUBLISHED_TABLES
 from clv_lib.contracts.gold import PUBLISHED
 from clv_lib.contracts.types import Table
-from clv_lib.lake.tables import SNAPSHOT_COLUMN
+from clv_lib.lake.tables import SNAPSHOT_COLUMN, reported
 
 if TYPE_CHECKING:
     from clv_lib.lake.pointer import Publication
@@ -46,5 +46,6 @@ def view_statements(lake: Lake, publication: Publication) -> list[str]:
 def create_catalog_views(lake: Lake, publication: Publication) -> None:
     """Bring the views of a catalog up to date; a lake by path has none and is left alone."""
     if not lake.is_path:
-        for statement in view_statements(lake, publication):
-            lake.spark.sql(statement)
+        with reported(lake.root, "shown as views"):
+            for statement in view_statements(lake, publication):
+                lake.spark.sql(statement)

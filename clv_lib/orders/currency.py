@@ -26,7 +26,8 @@ def rate_faults(rates: DataFrame) -> DataFrame:
     """
     pair = ("rate_date", "from_currency_code", "to_currency_code")
     days = rates.groupBy(*pair).agg(
-        F.count_distinct("rate").alias("rate_count"), F.count_if(~F.coalesce(F.col("rate") > 0, F.lit(False))).alias("bad")
+        F.count_distinct("rate").alias("rate_count"),
+        F.count_if(~F.coalesce(F.col("rate") > 0, F.lit(False))).alias("bad"),
     )
     fault = F.when(F.col("bad") > 0, "not a positive number").when(F.col("rate_count") > 1, "several rates for the day")
     return days.select(*pair, fault.alias("fault")).where("fault is not null")
@@ -44,7 +45,9 @@ def daily_rates(rates: DataFrame, currency: str, max_age_days: int, as_of: dt.da
         .agg(F.max("rate").alias("exchange_rate"))
     )
     following = F.lead("rate_date").over(Window.partitionBy("from_currency_code").orderBy("rate_date"))
-    last_day = F.least(F.date_add("rate_date", max_age_days), F.coalesce(F.date_sub(following, 1), F.lit(as_of)), F.lit(as_of))
+    last_day = F.least(
+        F.date_add("rate_date", max_age_days), F.coalesce(F.date_sub(following, 1), F.lit(as_of)), F.lit(as_of)
+    )
     return known.withColumn("last_day", last_day).select(
         F.explode(F.sequence("rate_date", "last_day")).alias("rate_day"),
         F.col("from_currency_code").alias("rate_currency"),
@@ -54,9 +57,7 @@ def daily_rates(rates: DataFrame, currency: str, max_age_days: int, as_of: dt.da
 
 def normalised_pair(rates: DataFrame) -> DataFrame:
     """The rates with both currency codes trimmed and in capitals. Grain: kept."""
-    return rates.withColumns(
-        {name: F.upper(F.trim(name)) for name in ("from_currency_code", "to_currency_code")}
-    )
+    return rates.withColumns({name: F.upper(F.trim(name)) for name in ("from_currency_code", "to_currency_code")})
 
 
 def with_exchange_rate(rows: DataFrame, rates: DataFrame | None, day: str, currency: str) -> DataFrame:

@@ -91,7 +91,9 @@ def _compared(several: DataFrame, key: str) -> DataFrame:
     content = [name for name in several.columns if name not in (PAYLOAD, "reasons")]
     one_id = Window.partitionBy(key)
     whole_id = one_id.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    copies = Window.partitionBy(key, "content").orderBy(PAYLOAD).rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    copies = (
+        Window.partitionBy(key, "content").orderBy(PAYLOAD).rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    )
     written = F.coalesce("updated_at", F.lit("0001-01-01").cast("timestamp"))
     judged = several.withColumn("content", F.xxhash64(*content)).withColumns(
         {"written": written, "copy_number": F.row_number().over(copies)}
@@ -148,4 +150,3 @@ def quarantined(rows: DataFrame, source_name: str, key: str, amount: str) -> Dat
         "currency_code",
         F.col(PAYLOAD).alias("payload"),
     )
-

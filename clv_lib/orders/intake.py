@@ -19,7 +19,6 @@ from clv_lib.orders.disposition import (
     with_local_date,
     with_versions_resolved,
 )
-
 from clv_lib.orders.lines import without_contradictions
 
 if TYPE_CHECKING:
@@ -32,7 +31,9 @@ ORDER_KEY = "order_id"
 _WORKING = ("version_disposition", "competes")
 
 
-def judged_orders(mapped: DataFrame, rates: DataFrame | None, settings: Settings, as_of: dt.date, *, is_line: bool) -> DataFrame:
+def judged_orders(
+    mapped: DataFrame, rates: DataFrame | None, settings: Settings, as_of: dt.date, *, is_line: bool
+) -> DataFrame:
     """Mapped order rows with `ordered_date`, `exchange_rate`, `reasons` and `competes`. Grain: kept.
 
     A negative amount breaks a rule for an order; a negative line is a refund.
@@ -50,7 +51,9 @@ def with_order_dispositions(
 ) -> DataFrame:
     """Judged orders with one `disposition` each. Grain: kept. `repeated` are hashes from `repeated_ids`, or None."""
     resolved = with_versions_resolved(judged, ORDER_KEY, repeated)
-    return with_disposition(resolved, F.coalesce("version_disposition", _own_disposition(settings, as_of))).drop(*_WORKING)
+    return with_disposition(resolved, F.coalesce("version_disposition", _own_disposition(settings, as_of))).drop(
+        *_WORKING
+    )
 
 
 def with_line_dispositions(

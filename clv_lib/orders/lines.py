@@ -13,7 +13,14 @@ from clv_lib.orders.mapping import PAYLOAD
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-_ADDED_UP = ("gross_amount", "discount_amount", "net_amount", "fulfilment_cost_amount", "payment_fee_amount", "total_amount")
+_ADDED_UP = (
+    "gross_amount",
+    "discount_amount",
+    "net_amount",
+    "fulfilment_cost_amount",
+    "payment_fee_amount",
+    "total_amount",
+)
 _HEADER = ("customer_id", "currency_code")
 
 
@@ -39,10 +46,14 @@ def orders_of_lines(lines: DataFrame) -> DataFrame:
 
     An order begins with its earliest line; its cost is NULL if one line's cost is not known.
     """
-    return lines.where(F.col("disposition") == ACCEPTED).groupBy("order_id").agg(
-        *(F.min(name).alias(name) for name in (*_HEADER, "channel", "ordered_at", "ordered_date", "exchange_rate")),
-        *(F.sum(name).cast(MONEY).alias(name) for name in _ADDED_UP),
-        _sum_if_known("cost_amount").alias("cost_amount"),
+    return (
+        lines.where(F.col("disposition") == ACCEPTED)
+        .groupBy("order_id")
+        .agg(
+            *(F.min(name).alias(name) for name in (*_HEADER, "channel", "ordered_at", "ordered_date", "exchange_rate")),
+            *(F.sum(name).cast(MONEY).alias(name) for name in _ADDED_UP),
+            _sum_if_known("cost_amount").alias("cost_amount"),
+        )
     )
 
 
@@ -52,18 +63,22 @@ def refunds_of_lines(lines: DataFrame) -> DataFrame:
     Columns of the contract `refunds` with `refunded_date` and `exchange_rate`; a shop's credit note has an order id of
     its own, so the refund may name no known order and then belongs to the customer's latest order before it.
     """
-    return lines.where(F.col("disposition") == REFUND_LINE).groupBy("order_id").agg(
-        F.concat("order_id", F.lit("#refund")).alias("refund_id"),
-        F.min("customer_id").alias("customer_id"),
-        (-F.sum("net_amount")).cast(MONEY).alias("refund_amount"),
-        F.coalesce(-F.sum("cost_amount"), F.lit(0)).cast(MONEY).alias("cost_recovered_amount"),
-        F.min("ordered_at").alias("refunded_at"),
-        F.min("currency_code").alias("currency_code"),
-        F.lit(False).alias("is_deleted"),
-        F.min("ordered_date").alias("refunded_date"),
-        F.min("exchange_rate").alias("exchange_rate"),
-        F.array().cast("array<string>").alias("reasons"),
-        F.to_json(F.struct(F.col("order_id"), F.count(F.lit(1)).alias("line_count"))).alias(PAYLOAD),
+    return (
+        lines.where(F.col("disposition") == REFUND_LINE)
+        .groupBy("order_id")
+        .agg(
+            F.concat("order_id", F.lit("#refund")).alias("refund_id"),
+            F.min("customer_id").alias("customer_id"),
+            (-F.sum("net_amount")).cast(MONEY).alias("refund_amount"),
+            F.coalesce(-F.sum("cost_amount"), F.lit(0)).cast(MONEY).alias("cost_recovered_amount"),
+            F.min("ordered_at").alias("refunded_at"),
+            F.min("currency_code").alias("currency_code"),
+            F.lit(False).alias("is_deleted"),
+            F.min("ordered_date").alias("refunded_date"),
+            F.min("exchange_rate").alias("exchange_rate"),
+            F.array().cast("array<string>").alias("reasons"),
+            F.to_json(F.struct(F.col("order_id"), F.count(F.lit(1)).alias("line_count"))).alias(PAYLOAD),
+        )
     )
 
 

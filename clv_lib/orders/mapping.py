@@ -19,7 +19,19 @@ PAYLOAD = "source_row"
 """The source's row as JSON; computed only where a row goes to quarantine."""
 
 _ACCEPTED_TYPES: Mapping[str, tuple[str, ...]] = {
-    "string": ("string", "varchar", "char", "int", "bigint", "smallint", "tinyint", "decimal", "double", "float", "date"),
+    "string": (
+        "string",
+        "varchar",
+        "char",
+        "int",
+        "bigint",
+        "smallint",
+        "tinyint",
+        "decimal",
+        "double",
+        "float",
+        "date",
+    ),
     "decimal": ("decimal", "int", "bigint", "smallint", "tinyint", "double", "float", "string", "void"),
     "timestamp": ("timestamp", "timestamp_ntz", "date", "string"),
     "date": ("date", "timestamp", "timestamp_ntz", "string"),
@@ -52,7 +64,11 @@ def map_source(
 def contract_expressions(raw: DataFrame, contract: InputContract, columns: Mapping[str, str]) -> dict[str, str]:
     """Contract column to SQL over the source, for each column that the source offers: mapped, or of the same name."""
     faults = [
-        Fault(f"{name} is not a column of the contract", where=f"sources.{contract.name}.columns", expected=did_you_mean(name, contract.columns))
+        Fault(
+            f"{name} is not a column of the contract",
+            where=f"sources.{contract.name}.columns",
+            expected=did_you_mean(name, contract.columns),
+        )
         for name in columns
         if name not in contract.columns
     ]
@@ -115,7 +131,14 @@ def _column_faults(raw: DataFrame, contract: InputContract, field: InputField, e
         family = _family_of(raw, expression)
     except (AnalysisException, ParseException) as error:
         found = str(error).splitlines()[0]
-        return [Fault(f"{field.name} cannot be computed", where, "SQL over the source's columns", f"{found} (columns: {', '.join(raw.columns)})")]
+        return [
+            Fault(
+                f"{field.name} cannot be computed",
+                where,
+                "SQL over the source's columns",
+                f"{found} (columns: {', '.join(raw.columns)})",
+            )
+        ]
     accepted = _ACCEPTED_TYPES[_family(field.type)]
     if family in accepted:
         return []
@@ -127,7 +150,7 @@ def _family_of(raw: DataFrame, expression: str) -> str:
 
 
 def _family(spark_type: str) -> str:
-    return spark_type.split("(")[0].split("<")[0]
+    return spark_type.split("(", maxsplit=1)[0].split("<", maxsplit=1)[0]
 
 
 def _typed(expression: str, family: str, field: InputField, time_zone: str) -> Column:

@@ -89,11 +89,18 @@ def _with_latest_order(refunds: DataFrame, index: DataFrame) -> DataFrame:
     accepted = index.where(F.col("order_disposition") == ACCEPTED).join(concerned, "order_customer_id", "left_semi")
     event = F.struct(*(F.col(name) for name in index.columns))
     orders = accepted.select(
-        F.col("order_customer_id").alias("by_customer"), F.col("order_ordered_at").alias("at"), F.lit(0).alias("kind"), event.alias("order")
+        F.col("order_customer_id").alias("by_customer"),
+        F.col("order_ordered_at").alias("at"),
+        F.lit(0).alias("kind"),
+        event.alias("order"),
     )
     timed = refunds.withColumns({"by_customer": F.col("customer_id"), "at": F.col("refunded_at"), "kind": F.lit(1)})
     both = timed.unionByName(orders, allowMissingColumns=True)
-    before = Window.partitionBy("by_customer").orderBy("at", "kind", "order.known_order_id").rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    before = (
+        Window.partitionBy("by_customer")
+        .orderBy("at", "kind", "order.known_order_id")
+        .rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    )
     latest = both.withColumn("order", F.last("order", ignorenulls=True).over(before)).where("kind = 1")
     return latest.select(
         *refunds.columns,
@@ -109,7 +116,9 @@ def with_refund_dispositions(refunds: DataFrame, as_of: dt.date) -> DataFrame:
     that got back more than it cost are quarantined together.
     """
     is_named = F.col("attribution") == BY_ORDER_ID
-    is_open = (F.size("reasons") == 0) & F.col("version_disposition").isNull() & (F.col("refunded_date") <= F.lit(as_of))
+    is_open = (
+        (F.size("reasons") == 0) & F.col("version_disposition").isNull() & (F.col("refunded_date") <= F.lit(as_of))
+    )
     of_order = Window.partitionBy("known_order_id").rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     total = F.sum(F.when(is_open & is_named, F.col("refund_amount"))).over(of_order)
     same_currency = F.col("currency_code") == F.col("order_currency_code")
@@ -117,10 +126,14 @@ def with_refund_dispositions(refunds: DataFrame, as_of: dt.date) -> DataFrame:
     broken: dict[str, Column] = {
         "orphan_refund": orphan,
         "refund_before_order": is_named & (F.col("refunded_date") < F.col("order_ordered_date")),
-        "refund_exceeds_order": is_named & same_currency & (F.col("refund_total") > F.col("refundable_amount") + F.expr(_TOLERANCE)),
+        "refund_exceeds_order": is_named
+        & same_currency
+        & (F.col("refund_total") > F.col("refundable_amount") + F.expr(_TOLERANCE)),
         "refund_names_other_customer": is_named & (F.col("customer_id") != F.col("order_customer_id")),
     }
-    found = F.array_compact(F.array(*(F.when(F.coalesce(hit, F.lit(False)), F.lit(name)) for name, hit in broken.items())))
+    found = F.array_compact(
+        F.array(*(F.when(F.coalesce(hit, F.lit(False)), F.lit(name)) for name, hit in broken.items()))
+    )
     is_aside = ~orphan & (F.col("order_disposition") != ACCEPTED)
     reasons = F.when(is_open & ~is_aside, F.concat("reasons", found)).otherwise(F.col("reasons"))
     disposition = (
@@ -158,7 +171,9 @@ def with_refunds(orders: DataFrame, refunds: DataFrame | None) -> DataFrame:
     `margin_amount` is NULL where the cost is not known.
     """
     if refunds is None:
-        refunded = orders.withColumns({"refund_amount": F.lit(0).cast(MONEY), "cost_recovered_amount": F.lit(0).cast(MONEY)})
+        refunded = orders.withColumns(
+            {"refund_amount": F.lit(0).cast(MONEY), "cost_recovered_amount": F.lit(0).cast(MONEY)}
+        )
     else:
         per_order = refunds.groupBy("order_id").agg(
             F.sum("refund_amount").cast(MONEY).alias("refund_amount"),

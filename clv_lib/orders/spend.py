@@ -39,7 +39,9 @@ def with_spend_dispositions(
     judged: DataFrame, repeated: DataFrame | None, purposes: Sequence[str], as_of: dt.date
 ) -> DataFrame:
     """Judged spend with one `disposition` each; spend for other purposes is `other_purpose`. Grain: booking, kept."""
-    resolved = with_versions_resolved(judged.withColumn("updated_at", F.lit(None).cast("timestamp")), SPEND_KEY, repeated)
+    resolved = with_versions_resolved(
+        judged.withColumn("updated_at", F.lit(None).cast("timestamp")), SPEND_KEY, repeated
+    )
     own = (
         F.when(F.col("spend_date") > F.lit(as_of), "after_as_of")
         .when(F.size("reasons") > 0, QUARANTINED)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from clv_lib.contracts import GOLD_TABLES
-from clv_lib.errors import ClvError, QualityGateFailed, UnknownCommand, did_you_mean
-from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, pin_source
+from clv_lib.contracts.gold import DATA_QUALITY_RESULTS
+from clv_lib.errors import ConflictError, QualityGateFailed, UnknownCommand, did_you_mean
+from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, create_catalog_views, pin_source
 from clv_lib.pipeline import audit as auditing
 from clv_lib.pipeline import gold
 from clv_lib.pipeline.intake import intake
@@ -23,8 +24,10 @@ from clv_lib.runs import (
     SUPERSEDED,
     Run,
     new_run,
+    published_runs,
     record,
     recorded,
+    recorded_status,
     refuse_older,
     require_silver,
 )
@@ -82,6 +85,7 @@ def run_all(
     work = begin(spark, settings, as_of, clock())
     before = Pointer(work.lake).current()
     if before is not None and before.snapshot_id == work.run.run_id:
+        _finish_publication(work, before)
         return Outcome("unchanged", work.run, before, None, work.progress)
     refuse_older(work.run, before, allow_older=allow_older)
     for name, consequence in OPTIONAL_SOURCES.items():
@@ -144,12 +148,21 @@ def _publish(work: Workspace, before: Publication | None, clock: Clock) -> Publi
     now = clock()
     try:
         publication = auditing.publish(work, before, now)
-    except ClvError:
+    except ConflictError:
         record(work.lake, work.run, SUPERSEDED, now)
         raise
     record(work.lake, work.run, PUBLISHED, now)
     forget_snapshots(work, publication)
     return publication
+
+
+def _finish_publication(work: Workspace, publication: Publication) -> None:
+    """Make good what a driver left undone that died just after it had moved the pointer."""
+    status = recorded_status(work.lake, work.run.run_id)
+    if status != PUBLISHED:
+        stored = recorded(work.lake, work.run) or work.run
+        record(work.lake, stored, PUBLISHED, publication.published_at)
+        create_catalog_views(work.lake, publication)
 
 
 def _publish_audited(work: Workspace, before: Publication | None, clock: Clock) -> Publication:
@@ -159,10 +172,10 @@ def _publish_audited(work: Workspace, before: Publication | None, clock: Clock) 
 
 
 def forget_snapshots(work: Workspace, publication: Publication) -> None:
-    """Delete snapshots beyond `snapshots_to_keep`; the published one and the one before it always stay."""
-    keep = {publication.snapshot_id, publication.previous_snapshot_id}
-    stored = sorted(work.lake.snapshots(auditing.DATA_QUALITY_RESULTS), reverse=True)
-    surplus = set(stored[work.settings.retention.snapshots_to_keep :]) - keep
+    """Delete snapshots but the latest published ones; what is published and the one before it always stay."""
+    kept = published_runs(work.lake)[: work.settings.retention.snapshots_to_keep]
+    keep = {publication.snapshot_id, publication.previous_snapshot_id, *kept}
+    surplus = work.lake.snapshots(DATA_QUALITY_RESULTS) - keep
     if surplus:
         for table in GOLD_TABLES:
             work.lake.drop_snapshots(table, surplus)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts import PUBLISHED_TABLES
@@ -13,7 +15,8 @@ from clv_lib.contracts.silver import CONSERVATION
 from clv_lib.contracts.types import Table
 from clv_lib.errors import QualityGateFailed
 from clv_lib.lake import Pointer, Publication, create_catalog_views
-from clv_lib.quality.expectations import expectations, source_intakes
+from clv_lib.pipeline.intake import LINE_REFUNDS
+from clv_lib.quality.expectations import SourceIntake, expectations, source_intakes
 from clv_lib.quality.gate import Verdict, judge, refuse
 from clv_lib.quality.profile import (
     UNIQUE_KEY,
@@ -38,12 +41,22 @@ def audit(work: Workspace) -> Verdict:
         found = pool.map(lambda table: stored_profile(work, table), AUDITED_TABLES)
     profiles = {profile.table_name: profile for profile in found}
     accounts = [tuple(row) for row in work.read(CONSERVATION).collect()]
-    expected = expectations(AUDITED_TABLES, profiles, IDENTITIES, work.settings.gate, source_intakes(accounts))
+    intakes = of_whole_sources(source_intakes(accounts))
+    expected = expectations(AUDITED_TABLES, profiles, IDENTITIES, work.settings.gate, intakes)
     verdict = judge(expected)
     work.write(DATA_QUALITY_RESULTS, work.lake.spark.createDataFrame(_rows(work, verdict), _schema()))
     if verdict.status == "failed":
         raise refuse(verdict, _examples(work, verdict))
     return verdict
+
+
+def of_whole_sources(intakes: Sequence[SourceIntake]) -> tuple[SourceIntake, ...]:
+    """Refunds made of negative lines are measured against the lines of `orders`: they are no source of their own."""
+    rows = {intake.source_name: intake.input_rows for intake in intakes}
+    return tuple(
+        replace(intake, input_rows=rows["orders"]) if intake.source_name == LINE_REFUNDS else intake
+        for intake in intakes
+    )
 
 
 def stored_profile(work: Workspace, table: Table) -> TableProfile:
@@ -105,7 +118,9 @@ def _examples(work: Workspace, verdict: Verdict) -> dict[tuple[str, str], list[s
 def require_passed_audit(work: Workspace) -> None:
     """QualityGateFailed unless the run's audit is stored, complete, and without a failed error."""
     results = work.read(DATA_QUALITY_RESULTS).collect()
-    failed = [f"{row.table_name}.{row.expectation}" for row in results if not row.is_success and row.severity == "error"]
+    failed = [
+        f"{row.table_name}.{row.expectation}" for row in results if not row.is_success and row.severity == "error"
+    ]
     if failed or not results:
         raise QualityGateFailed(
             "this run has not passed the gate",

@@ -100,7 +100,9 @@ def economics(work: Workspace) -> Workspace:
     spend = spend_rows(work, exchange_rates(work))
     costs = acquisition_costs(metrics, None if spend is None else monthly_spend(spend), work.as_of)
     work.write(ACQUISITION_COSTS, costs)
-    work.write(UNIT_ECONOMICS, unit_economics(metrics, predicted, work.read(ACQUISITION_COSTS), settings.economics, work.as_of))
+    work.write(
+        UNIT_ECONOMICS, unit_economics(metrics, predicted, work.read(ACQUISITION_COSTS), settings.economics, work.as_of)
+    )
     return work
 
 

@@ -148,7 +148,10 @@ class Gate(Section):
 class Retention(Section):
     """How much of the past the lake keeps."""
 
-    snapshots_to_keep: Count = Field(default=3, description="Published snapshots to keep; a rollback needs at least 2.")
+    snapshots_to_keep: Count = Field(
+        default=3,
+        description="Latest published snapshots to keep; the published one and the one before it always stay.",
+    )
 
 
 class Settings(Section):

@@ -53,6 +53,11 @@ tables. Paths are absolute or relative to the folder in which the command is run
 may not lie inside the lake or around it.
 """
 
+SOURCES_NOTE = """The input tables. Only `sources.orders` is required. A contract column that is not under `columns`
+is taken from the source's column of the same name, if there is one; [tables.md](tables.md#inputs) lists them."""
+SEGMENTS_NOTE = "Within a type each customer is in one segment; where its name is not known, in `unknown`."
+SPARK_NOTE = "Keys that change results, such as the session's time zone and ANSI mode, are set by clv and refused here."
+
 TABLES_HEAD = f"""# Tables
 {_NOTE}
 
@@ -81,7 +86,8 @@ def type_name(annotation: Any) -> str:
     if origin is Literal:
         return ("one of " if len(arguments) > 1 else "") + ", ".join(code(str(value)) for value in arguments)
     if origin is tuple:
-        return "list of " + {"whole number": "whole numbers"}.get(item := type_name(arguments[0]), item).removeprefix("one of ")
+        item = type_name(arguments[0])
+        return "list of " + ("whole numbers" if item == "whole number" else item.removeprefix("one of "))
     if origin is dict:
         return "mapping of text to text"
     if origin is Union or type(None) in arguments:
@@ -97,8 +103,8 @@ def bounds(field: FieldInfo) -> str:
         for name, text in _BOUNDS
         if hasattr(constraint, name)
     ]
-    is_list = get_origin(field.annotation) is tuple
-    return ", ".join(parts + (["not empty"] if is_list and any(hasattr(c, "min_length") for c in field.metadata) else []))
+    has_items = get_origin(field.annotation) is tuple and any(hasattr(one, "min_length") for one in field.metadata)
+    return ", ".join([*parts, "not empty"] if has_items else parts)
 
 
 def default_text(field: FieldInfo) -> str:
@@ -116,12 +122,11 @@ def default_text(field: FieldInfo) -> str:
 
 
 def key_table(model: type[BaseModel], prefix: str) -> str:
-    """Keys of a section with type, limits, default and description; sections inside of it are left out."""
-    rows = [
-        (code(f"{prefix}{name}"), ", ".join(filter(None, (type_name(field.annotation), bounds(field)))),
-         default_text(field), field.description or "")
-        for name, field in model.model_fields.items()
-    ]  # fmt: skip
+    """Keys of a section with type, limits, default and description."""
+    rows = []
+    for name, field in model.model_fields.items():
+        value = ", ".join(filter(None, (type_name(field.annotation), bounds(field))))
+        rows.append((code(f"{prefix}{name}"), value, default_text(field), field.description or ""))
     return markdown_table(("key", "value", "default", "meaning"), rows)
 
 
@@ -135,26 +140,21 @@ def sections() -> Iterator[tuple[str, type[BaseModel]]]:
 
 def configuration_page() -> str:
     """docs/configuration.md."""
-    lake, spark = Settings.model_fields["lake"], Settings.model_fields["spark"]
+    about = {name: field.description for name, field in Settings.model_fields.items()}
     names = ", ".join(code(f"sources.{name}") for name in list(CONTRACTS)[1:])
+    segments = f"A list. {about['segments']} {SEGMENTS_NOTE}"
     parts = [
         CONFIGURATION_HEAD,
-        f"## lake\n\nRequired. {lake.description}",
+        f"## lake\n\nRequired. {about['lake']}",
         *(f"## {name}\n\n{model.__doc__}\n\n{key_table(model, f'{name}.')}" for name, model in sections()),
-        f"## sources\n\nThe input tables. Only `sources.orders` is required.\n\n{key_table(OrdersSource, 'sources.orders.')}",
+        f"## sources\n\n{SOURCES_NOTE}\n\n{key_table(OrdersSource, 'sources.orders.')}",
         f"{names} take the same keys without `grain`:\n\n{key_table(Source, 'sources.NAME.')}",
-        "A contract column that is not under `columns` is taken from the source's column of the same name, if there is"
-        " one. The contracts are in [tables.md](tables.md#inputs).",
-        f"## segments\n\nA list. {Settings.model_fields['segments'].description} Within one type every customer is in"
-        " exactly one segment; where the name is not known, in `unknown`.",
+        f"## segments\n\n{segments}",
     ]
     for model in get_args(get_args(SegmentType)[0]):
         kind = get_args(model.model_fields["type"].annotation)[0]
         parts.append(f"### type: {kind}\n\n{model.__doc__}\n\n{key_table(model, '')}")
-    parts.append(
-        f"## spark\n\n{spark.description} Keys that change results, such as the session's time zone and ANSI mode, are set"
-        " by clv and refused here."
-    )
+    parts.append(f"## spark\n\n{about['spark']} {SPARK_NOTE}")
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -178,9 +178,8 @@ def needed(contract: InputContract, field: InputField) -> str:
     """Whether a source must offer the column, and what is taken if it does not."""
     if field.required:
         return "yes"
-    groups = [" or ".join(map(code, group)) for group in contract.one_of if field.name in group]
-    parts = [f"one of {group}" for group in groups] + [f"else {code(sql)}" for sql in field.defaults]
-    return ", ".join(parts)
+    groups = [f"one of {' or '.join(map(code, group))}" for group in contract.one_of if field.name in group]
+    return ", ".join(groups + [f"else {code(sql)}" for sql in field.defaults])
 
 
 def contract_section(contract: InputContract) -> str:
@@ -191,26 +190,24 @@ def contract_section(contract: InputContract) -> str:
     rules = row_rules(contract.name)
     if rules:
         reasons = [(code(rule.name), rule.meaning) for rule in rules]
-        text += f"\n\nA row that breaks one of these goes to `quarantined_rows`:\n\n{markdown_table(('reason', 'rule'), reasons)}"
+        text += "\n\nA row that breaks one of these goes to `quarantined_rows`:\n\n"
+        text += markdown_table(("reason", "rule"), reasons)
     return text
 
 
 def row_rules(name: str) -> tuple[Rule, ...]:
     """Row rules of an input with the default limits."""
-    limits = Orders()
-    day, amount = limits.earliest_date.isoformat(), int(limits.max_amount)
-    rules = {
-        "orders": (*order_rules(day, amount), NEGATIVE_ORDER),
-        "refunds": refund_rules(day, amount),
-        "marketing_spend": spend_rules(day, amount),
-    }
-    return rules.get(name, ())
+    day, amount = Orders().earliest_date.isoformat(), int(Orders().max_amount)
+    if name == "orders":
+        return (*order_rules(day, amount), NEGATIVE_ORDER)
+    rules = {"refunds": refund_rules, "marketing_spend": spend_rules}
+    return rules[name](day, amount) if name in rules else ()
 
 
 def tables_page() -> str:
     """docs/tables.md."""
     snapshot = "Stored with a further column `snapshot_id`, by which they are partitioned; readers' views leave it out."
-    identities = [(code(one.name), one.meaning) for one in IDENTITIES]
+    identities = markdown_table(("name", "meaning"), [(code(one.name), one.meaning) for one in IDENTITIES])
     parts = [
         TABLES_HEAD,
         "## Silver\n\nOne state per run, read at a Delta version.",
@@ -219,7 +216,7 @@ def tables_page() -> str:
         *map(table_section, GOLD_TABLES),
         "## Control\n\nKept by the job itself; read them, do not write them.",
         *map(table_section, CONTROL_TABLES),
-        f"## Sums that must agree\n\nThe gate compares them exactly.\n\n{markdown_table(('name', 'meaning'), identities)}",
+        f"## Sums that must agree\n\nThe gate compares them exactly.\n\n{identities}",
         "## Inputs\n\nWhat a source is mapped to. Limits in the rules are the defaults of the configuration.",
         *map(contract_section, CONTRACTS.values()),
     ]

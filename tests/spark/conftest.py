@@ -1,0 +1,70 @@
+"""A published lake of demo data, made once per test process; tests that change a lake take a copy of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from clv_lib.demo import DemoParameters, DemoTruth, generate
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from clv_lib.lake import Lake
+    from clv_lib.pipeline import Outcome
+    from clv_lib.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ("orders", "refunds", "customers", "marketing_spend", "exchange_rates")
+
+
+@dataclass(frozen=True)
+class DemoLake:
+    """A lake, the settings that name it, and the arguments with which the command line finds the same ones."""
+
+    lake: Lake
+    settings: Settings
+    arguments: tuple[str, ...]
+    as_of: dt.date
+
+    def copy(self, folder: Path) -> DemoLake:
+        """The same state at another place, over the same sources: run ids do not depend on the place."""
+        from clv_lib.pipeline import open_lake
+
+        shutil.copytree(self.lake.root, folder)
+        settings = self.settings.model_copy(update={"lake": str(folder)})
+        arguments = (*self.arguments, "--set", f"lake={folder}")
+        return replace(self, lake=open_lake(self.lake.spark, settings), settings=settings, arguments=arguments)
+
+
+@dataclass(frozen=True)
+class Published:
+    """How the run of the demo data ended, and what is true of that data."""
+
+    demo: DemoLake
+    outcome: Outcome
+    truth: DemoTruth
+
+
+@pytest.fixture(scope="session")
+def published(spark_session: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """Demo data of 300 customers, run once. Read it, or work on `published.demo.copy(folder)`."""
+    from clv_lib.demo.tables import write_sources
+    from clv_lib.pipeline import open_lake, run_all
+    from clv_lib.settings import load_settings
+
+    folder = tmp_path_factory.mktemp("demo")
+    overrides = [f"lake={folder / 'lake'}", *(f"sources.{name}.table={folder / name}" for name in SOURCES)]
+    settings = load_settings(ROOT / "conf" / "demo.yaml", overrides, {}).settings
+    parameters = DemoParameters(customers=300)
+    write_sources(spark_session, settings.sources, parameters, fresh=False)
+    outcome = run_all(spark_session, settings, parameters.as_of, clock=lambda: dt.datetime.now(dt.timezone.utc))
+    given = [part for override in overrides for part in ("--set", override)]
+    arguments = ("--config", str(ROOT / "conf" / "demo.yaml"), *given)
+    demo = DemoLake(open_lake(spark_session, settings), settings, arguments, parameters.as_of)
+    return Published(demo, outcome, generate(parameters).truth)

@@ -1,0 +1,171 @@
+"""The CDNOW sample as orders through the whole Spark path: published histories, estimates and predictions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from clv_lib.contracts.inputs import ORDERS
+from clv_lib.customers.metrics import NET_REVENUE, boundary_sums, customer_metrics
+from clv_lib.orders.history import customer_orders
+from clv_lib.orders.intake import in_reporting_currency, judged_orders, with_order_dispositions
+from clv_lib.orders.mapping import map_source
+from clv_lib.orders.months import customer_months
+from clv_lib.orders.refunds import with_refunds
+from clv_lib.scoring import customer_predictions, fit_models, model_fits
+from clv_lib.settings.models import Predictions, Settings
+from tests.models.conftest import END_OF_CALIBRATION, read_cdnow
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, Row, SparkSession
+
+WEEKS = 39
+HORIZON_DAYS = 7 * WEEKS
+SETTINGS = Settings.model_validate(
+    {
+        "lake": "clv",
+        "reporting": {"currency": "USD", "time_zone": "America/New_York"},
+        "sources": {"orders": {"table": "cdnow.orders"}},
+    }
+)
+PREDICTIONS = Predictions(horizons_days=(HORIZON_DAYS,), annual_discount_rate=0.10)
+COLUMNS = {"customer_id": "customer", "ordered_at": "day", "net_amount": "value"}
+FIRST_TEN = (24.65, 18.91, 35.17, 35.17, 35.17, 71.46, 18.91, 35.17, 27.28, 35.17)
+REFUND_COLUMNS = "customer_id string, refunded_date date, refund_amount decimal(18,4)"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the Spark path gives: rows by customer, fits by model and parameter."""
+
+    dispositions: dict[str, int]
+    metrics: dict[str, Row]
+    predictions: dict[str, Row]
+    fits: dict[tuple[str, str], Row]
+
+
+def purchases() -> list[tuple[str, str, str, str]]:
+    """Row number, customer, day and value of each line of the file."""
+    files = distribution("lifetimes").files or []
+    path = next(file.locate() for file in files if file.name == "CDNOW_sample.txt")
+    lines = [line.split() for line in Path(str(path)).read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [
+        (f"{number}", customer, dt.date(int(day[:4]), int(day[4:6]), int(day[6:])).isoformat(), value)
+        for number, (_, customer, day, _, value) in enumerate(lines)
+    ]
+
+
+def metrics_of(accepted: DataFrame, as_of: dt.date) -> DataFrame:
+    orders = customer_orders(with_refunds(in_reporting_currency(accepted), None)).persist()
+    no_refunds = accepted.sparkSession.createDataFrame([], REFUND_COLUMNS)
+    months, boundary = customer_months(orders, no_refunds), boundary_sums(orders, as_of)
+    return customer_metrics(months, boundary, None, as_of=as_of, inactivity_days=180, value_basis=NET_REVENUE)
+
+
+@pytest.fixture(scope="module")
+def result(spark_session: SparkSession) -> Iterator[Result]:
+    """One run for all tests of this file, with what it kept in memory dropped at the end."""
+    raw = spark_session.createDataFrame(purchases(), "order_id string, customer string, day string, value string")
+    reporting = SETTINGS.reporting
+    mapped = map_source(raw, ORDERS, COLUMNS, currency=reporting.currency, time_zone=reporting.time_zone)
+    judged = judged_orders(mapped, None, SETTINGS, END_OF_CALIBRATION, is_line=False)
+    rows = with_order_dispositions(judged, None, SETTINGS, END_OF_CALIBRATION).persist()
+    metrics = metrics_of(rows.where("disposition = 'accepted'"), END_OF_CALIBRATION).persist()
+    fits = fit_models(metrics, PREDICTIONS)
+    predictions = customer_predictions(metrics, fits, PREDICTIONS, END_OF_CALIBRATION)
+    yield Result(
+        {row.disposition: row["count"] for row in rows.groupBy("disposition").count().collect()},
+        {row.customer_id: row for row in metrics.collect()},
+        {row.customer_id: row for row in predictions.collect()},
+        {(row.model_id, row.parameter): row for row in model_fits(metrics, fits, END_OF_CALIBRATION).collect()},
+    )
+    spark_session.catalog.clearCache()
+
+
+def test_every_line_is_accepted_or_later_than_the_calibration(result: Result) -> None:
+    later = sum(day > END_OF_CALIBRATION.isoformat() for _, _, day, _ in purchases())
+    assert result.dispositions == {"accepted": 6919 - later, "after_as_of": later}
+
+
+def test_histories(result: Result) -> None:
+    rows = result.metrics.values()
+    histories = {(row.btyd_frequency, row.btyd_recency_days, row.btyd_age_days) for row in rows}
+    assert len(rows) == 2357
+    assert sum(row.btyd_frequency for row in rows) == 2457
+    assert sum(row.btyd_frequency > 0 for row in rows) == 946
+    assert max(row.btyd_frequency for row in rows) == 29
+    assert len(histories) == 1016
+    heavy = result.metrics["1516"]
+    assert (heavy.btyd_frequency, heavy.btyd_recency_days, heavy.btyd_age_days) == (26, 216, 217)
+
+
+def test_histories_agree_with_those_of_plain_python(result: Result) -> None:
+    plain = read_cdnow()
+    rows = [result.metrics[customer] for customer in dict.fromkeys(line[1] for line in purchases())]
+    np.testing.assert_array_equal([row.btyd_frequency for row in rows], plain.frequency)
+    np.testing.assert_allclose([row.btyd_recency_days / 7 for row in rows], plain.recency, rtol=1e-12)
+    np.testing.assert_allclose([row.btyd_age_days / 7 for row in rows], plain.age, rtol=1e-12)
+    spends = [np.nan if row.btyd_monetary_value is None else float(row.btyd_monetary_value) for row in rows]
+    np.testing.assert_allclose(spends, plain.mean_spend, atol=1e-8)
+    assert spends[0] == pytest.approx(22.345)
+
+
+ESTIMATES: dict[str, tuple[dict[str, float], float]] = {
+    "bg_nbd": ({"r": 0.242595, "alpha": 4.413602, "a": 0.792922, "b": 2.425907}, -9582.4292),
+    "mbg_nbd": ({"r": 0.524843, "alpha": 6.183085, "a": 0.891359, "b": 1.614002}, -9582.1357),
+    "gamma_gamma": ({"p": 6.249572, "q": 3.744225, "v": 15.443523}, -4055.9177),
+    "nbd": ({"r": 0.384766, "alpha": 12.072022}, -9763.6576),
+}
+
+
+@pytest.mark.parametrize("model", ESTIMATES)
+def test_estimates(result: Result, model: str) -> None:
+    parameters, log_likelihood = ESTIMATES[model]
+    rows = {parameter: row for (name, parameter), row in result.fits.items() if name == model}
+    assert {name: row.estimate for name, row in rows.items()} == pytest.approx(parameters, rel=2e-6)
+    customers = 946 if model == "gamma_gamma" else 2357
+    for row in rows.values():
+        assert row.log_likelihood == pytest.approx(log_likelihood, abs=6e-5)
+        assert (row.customer_count, row.is_converged, row.fit_status) == (customers, True, "converged")
+
+
+def test_expected_orders(result: Result) -> None:
+    orders = {customer: row.expected_orders for customer, row in result.predictions.items()}
+    assert len(orders) == 2357
+    assert orders["0001"] == pytest.approx(1.225907, abs=1e-4)
+    assert sum(orders.values()) == pytest.approx(1653.409, abs=1e-3)
+    alive = {customer: row.probability_alive for customer, row in result.predictions.items()}
+    assert sum(alive.values()) == pytest.approx(1917.28, abs=6e-3)
+    assert alive["1516"] == pytest.approx(0.968854, abs=1e-6)
+
+
+def test_churn_probability_is_that_of_mbg_nbd(result: Result) -> None:
+    assert sum(1 - row.churn_probability for row in result.predictions.values()) == pytest.approx(1057.64, abs=6e-3)
+
+
+def test_expected_spend_of_the_first_ten_customers(result: Result) -> None:
+    found = [result.predictions[f"{number:04}"].expected_order_value for number in range(1, 11)]
+    assert found == pytest.approx(FIRST_TEN, abs=6e-3)
+    assert found[:6:5] == pytest.approx([24.6539, 71.4647], abs=6e-5)
+
+
+def test_every_customer_has_a_value(result: Result) -> None:
+    """One-time buyers are scored, too, at the mean spend of the population."""
+    once = [row for customer, row in result.predictions.items() if result.metrics[customer].btyd_frequency == 0]
+    assert len(once) == 2357 - 946
+    assert {round(row.expected_order_value, 4) for row in once} == {35.1704}
+    row: Any
+    for row in result.predictions.values():
+        assert row.prediction_status == "ok"
+        assert float(row.predicted_clv_amount) == pytest.approx(
+            row.discounted_orders * row.expected_order_value, abs=6e-5
+        )
+        assert row.total_clv_amount == row.historic_clv_amount + row.predicted_clv_amount
+        assert 0 < row.discounted_orders < row.expected_orders
