@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 # Tests at a time. Each worker starts its own Spark with up to 1 GiB of heap.
 WORKERS ?= 2
 PYTEST_ARGS ?=
+# Orders that `make bench` generates.
+ORDERS ?= 1000000
 # The interpreter of .venv: PYTHON=/path/to/python, or the first of these that is 3.10 to 3.13.
 PYTHON ?=
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.11 python3.12 python3.13 python3.10 python3 python)
@@ -73,7 +75,7 @@ dist: $(RUNTIME_DONE) ## Build the wheel, and dist/clv_lib.zip for spark-submit 
 
 .PHONY: bench
 bench: setup $(DEV_DONE) ## Measure the job beside its floor, lifetimes and DuckDB (minutes)
-	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/run.py --orders $(ORDERS)
 
 .PHONY: lock
 lock: $(DEV_DONE) ## Resolve requirements/*.lock again from pyproject.toml and requirements/*.in (needs uv)

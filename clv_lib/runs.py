@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from clv_lib import __version__
-from clv_lib.contracts.gold import PIPELINE_RUNS
+from clv_lib.contracts.control import PIPELINE_RUNS
 from clv_lib.errors import ConflictError, LakeError
 from clv_lib.settings.loading import config_hash
 

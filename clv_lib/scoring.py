@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.gold import CUSTOMER_PREDICTIONS, MODEL_FITS
+from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, MODEL_FITS
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.models import (
     TRANSACTION_MODELS,

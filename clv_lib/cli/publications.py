@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clv_lib.cli.context import loaded, published, spark_session, write
 from clv_lib.cli.reading import recorded_run
 from clv_lib.contracts import SILVER_TABLES
-from clv_lib.contracts.gold import DATA_QUALITY_RESULTS
+from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.errors import SUCCESS_EXIT_CODE, LakeError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from clv_lib.cli.context import loaded, published, spark_session, write
 from clv_lib.cli.describing import known_table
 from clv_lib.cli.rendering import OutputFormat, render
 from clv_lib.cli.statements import checked_statement, query
-from clv_lib.contracts.gold import PIPELINE_RUNS
+from clv_lib.contracts.control import PIPELINE_RUNS
 from clv_lib.errors import SUCCESS_EXIT_CODE, LakeError
 
 if TYPE_CHECKING:

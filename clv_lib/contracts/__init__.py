@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from clv_lib.contracts.gold import (
-    CUSTOMER_TABLES,
-    DATA_QUALITY_RESULTS,
-    ECONOMICS_TABLES,
-    PIPELINE_RUNS,
-    PREDICTION_TABLES,
-    PUBLISHED,
-    SEGMENT_TABLES,
-)
+from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS, PUBLISHED
+from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_THRESHOLDS
+from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
+from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, MODEL_FITS
+from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS, SEGMENTS
 from clv_lib.contracts.silver import INTAKE_TABLES, SILVER_TABLES
 from clv_lib.contracts.types import Table
 
 GOLD_TABLES: tuple[Table, ...] = (
     *INTAKE_TABLES,
-    *CUSTOMER_TABLES,
-    *SEGMENT_TABLES,
-    *PREDICTION_TABLES,
-    *ECONOMICS_TABLES,
+    CUSTOMER_METRICS,
+    CUSTOMER_RFM,
+    RFM_THRESHOLDS,
+    SEGMENTS,
+    CUSTOMER_SEGMENTS,
+    CUSTOMER_PREDICTIONS,
+    MODEL_FITS,
+    SEGMENT_METRICS,
+    ACQUISITION_COSTS,
+    UNIT_ECONOMICS,
     DATA_QUALITY_RESULTS,
 )
 CONTROL_TABLES: tuple[Table, ...] = (PIPELINE_RUNS, PUBLISHED)

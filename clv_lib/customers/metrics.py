@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.gold import CUSTOMER_METRICS, METRIC_WINDOWS_DAYS
+from clv_lib.contracts.customers import CUSTOMER_METRICS, METRIC_WINDOWS_DAYS
 from clv_lib.contracts.silver import TRAILING_DAYS
 from clv_lib.contracts.types import MONEY_SUM, RATIO
 from clv_lib.periods import DAYS_PER_MONTH, cutoff_date, month_start

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.gold import CUSTOMER_RFM, RFM_THRESHOLDS
+from clv_lib.contracts.customers import CUSTOMER_RFM, RFM_THRESHOLDS
 from clv_lib.contracts.types import RATIO
 
 if TYPE_CHECKING:

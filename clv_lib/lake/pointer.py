@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clv_lib.contracts.gold import PUBLISHED
+from clv_lib.contracts.control import PUBLISHED
 from clv_lib.errors import ConflictError
 from clv_lib.lake.tables import checked_snapshot_id, reported
 
@@ -77,10 +78,9 @@ class Pointer:
             published_at=published_at,
         )
         for _ in range(_ATTEMPTS):
-            try:
+            # After a conflict, what is published now decides whether to try again.
+            with suppress(ConflictError):
                 self._merge(expected.sequence if expected else 0, target)
-            except ConflictError:
-                pass  # what is published now, read next, decides whether to try again
             now = self.current()
             if now is not None and (now.sequence, now.snapshot_id) == (target.sequence, target.snapshot_id):
                 return now

@@ -38,7 +38,7 @@ def pin_source(spark: SparkSession, name: str, source: Source) -> PinnedSource:
 
 
 def read_source(spark: SparkSession, pinned: PinnedSource) -> DataFrame:
-    """The source's own rows and columns at the pinned version, through its filter. ContractError if it cannot be read."""
+    """The source's own rows at the pinned version, through its filter. ContractError if they cannot be read."""
     source = pinned.source
     try:
         frame = _load(spark, source, pinned.version if source.format == "delta" else None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts.types import Table
@@ -177,7 +177,8 @@ class Lake:
         key = {*table.key, *table.partition_by}
         meanings = {field.name: field.meaning for field in table.fields}
         columns = ", ".join(
-            f"`{name}` {kind}{' NOT NULL' if name in key else ''} COMMENT {_quoted(meanings.get(name, 'The run that wrote it.'))}"
+            f"`{name}` {kind}{' NOT NULL' if name in key else ''}"
+            f" COMMENT {_quoted(meanings.get(name, 'The run that wrote it.'))}"
             for name, kind in self._stored_schema(table).items()
         )
         partitions = f" PARTITIONED BY ({', '.join(table.partition_by)})" if table.partition_by else ""
@@ -191,7 +192,7 @@ class Lake:
 
 def absolute(path: str) -> str:
     """A local path in full, since Delta's SQL finds no relative one; a URI as it is."""
-    return path if "://" in path else os.path.abspath(path.removeprefix("file:"))
+    return path if "://" in path else str(Path(path.removeprefix("file:")).resolve())
 
 
 def conform(frame: DataFrame, table: Table) -> DataFrame:
@@ -254,7 +255,7 @@ def first_line(text: str) -> str:
 
 def _next_step(text: str) -> str:
     if "CAST_INVALID_INPUT" in text or "DIVIDE_BY_ZERO" in text or "NUMERIC_VALUE_OUT_OF_RANGE" in text:
-        return "an expression of a source's `columns` fails on some row: use try_cast, try_divide or another try_ function there"
+        return "an expression of a source's `columns` fails on some row: use try_cast, try_divide or the like there"
     if "checksum" in text.lower() or "CORRUPT" in text or "FAILED_READ_FILE" in text:
         return "a data file is damaged: restore it, or run again with the source or table repaired"
     if "PATH_NOT_FOUND" in text or "DELTA_TABLE_NOT_FOUND" in text or "TABLE_OR_VIEW_NOT_FOUND" in text:

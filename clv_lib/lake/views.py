@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts import PUBLISHED_TABLES
-from clv_lib.contracts.gold import PUBLISHED
+from clv_lib.contracts.control import PUBLISHED
 from clv_lib.contracts.types import Table
 from clv_lib.lake.tables import SNAPSHOT_COLUMN, reported
 
@@ -22,7 +22,8 @@ def view_query(lake: Lake, table: Table, publication: Publication) -> str:
     """
     columns = ", ".join(f"`{name}`" for name in table.columns)
     if table.layer == "silver":
-        return f"SELECT {columns} FROM {lake.reference(table)} VERSION AS OF {int(publication.silver_versions[table.name])}"
+        version = int(publication.silver_versions[table.name])
+        return f"SELECT {columns} FROM {lake.reference(table)} VERSION AS OF {version}"
     pointer = f"SELECT {SNAPSHOT_COLUMN} FROM {lake.reference(PUBLISHED)}"
     return f"SELECT {columns} FROM {lake.reference(table)} WHERE {SNAPSHOT_COLUMN} = ({pointer})"
 

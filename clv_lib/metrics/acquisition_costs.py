@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from clv_lib import periods
-from clv_lib.contracts.gold import ACQUISITION_COSTS
+from clv_lib.contracts.economics import ACQUISITION_COSTS
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.metrics.ratios import ratio
 

@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from clv_lib import periods
-from clv_lib.contracts.gold import SEGMENT_METRICS
+from clv_lib.contracts.segments import SEGMENT_METRICS
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.metrics.ratios import (
     normal_quantile,

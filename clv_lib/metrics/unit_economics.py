@@ -7,7 +7,7 @@ import datetime as dt
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.gold import UNIT_ECONOMICS
+from clv_lib.contracts.economics import UNIT_ECONOMICS
 from clv_lib.contracts.types import MONEY_SUM, RATIO
 from clv_lib.metrics.acquisition_costs import ALL_CHANNELS
 from clv_lib.metrics.ratios import per_month, published, quotient, ratio

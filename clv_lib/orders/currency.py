@@ -22,7 +22,7 @@ def normalised_currency(rows: DataFrame) -> DataFrame:
 def rate_faults(rates: DataFrame) -> DataFrame:
     """Days and pairs that make the rates unusable: several rates for a day, or a rate that is not a positive number.
 
-    Grain: day and pair of currencies, faulty ones only; columns `rate_date, from_currency_code, to_currency_code, fault`.
+    Grain: day and pair of currencies, faulty ones only; the three columns and `fault`.
     """
     pair = ("rate_date", "from_currency_code", "to_currency_code")
     days = rates.groupBy(*pair).agg(

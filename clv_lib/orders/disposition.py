@@ -65,7 +65,7 @@ def order_disposition(as_of: dt.date, exclude_statuses: Sequence[str], exclude_g
 def repeated_ids(rows: DataFrame, key: str) -> DataFrame:
     """Hashes of the ids that several rows have; usually few, so that only those rows must be compared.
 
-    Grain: one row per hash, column `id_hash`. Takes mapped rows, so that only the id is read, before anything is judged;
+    Grain: one row per hash, column `id_hash`. Takes mapped rows, so that only the id is read;
     two ids with one hash are only compared needlessly.
     """
     hashes = rows.where(F.col(key).isNotNull()).select(F.xxhash64(key).alias(_ID_HASH))
@@ -75,7 +75,7 @@ def repeated_ids(rows: DataFrame, key: str) -> DataFrame:
 def with_versions_resolved(rows: DataFrame, key: str, repeated: DataFrame | None) -> DataFrame:
     """Add `version_disposition`: NULL for the row that counts, else what it is instead. Grain: kept.
 
-    Of the competing rows with one id: identical copies are `exact_duplicate` but for one; of different versions the newest
+    Of the competing rows with one id: identical copies are `exact_duplicate` but for one; of versions the newest
     `updated_at` counts and older ones are `superseded`; if the newest time has different versions, none counts and all
     of them break the rule `conflicting_duplicate`. `repeated` are the hashes of `repeated_ids`, None if there are none.
     """

@@ -73,7 +73,7 @@ def _own_disposition(settings: Settings, as_of: dt.date) -> Column:
 def in_reporting_currency(orders: DataFrame) -> DataFrame:
     """Accepted orders with their amounts converted; the original net amount is kept. Grain: order, kept.
 
-    `discount_amount` is gross less net after conversion, so that the three agree to the last digit. `margin_cost_amount`
+    `discount_amount` is gross less net after conversion, so that the three agree exactly. `margin_cost_amount`
     is cost, fulfilment and fees together, NULL where the cost of goods is not known.
     """
     gross, net = converted("gross_amount"), converted("net_amount")

@@ -25,7 +25,7 @@ _HEADER = ("customer_id", "currency_code")
 
 
 def contradictory_orders(lines: DataFrame) -> DataFrame:
-    """Orders whose lines name different customers or currencies. Grain: order, column `order_id`; takes mapped lines."""
+    """Orders whose lines name different customers or currencies. Grain: order, column `order_id`."""
     differs = [F.min(name) != F.max(name) for name in _HEADER]
     return lines.groupBy("order_id").agg((differs[0] | differs[1]).alias("differs")).where("differs").select("order_id")
 

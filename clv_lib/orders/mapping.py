@@ -83,7 +83,7 @@ def contract_expressions(raw: DataFrame, contract: InputContract, columns: Mappi
         raise ContractError(
             f"the source {contract.name} does not fit its contract",
             where=f"sources.{contract.name}",
-            next_step=f"map the columns under sources.{contract.name}.columns; `clv contract {contract.name}` lists them",
+            next_step=f"map them under sources.{contract.name}.columns; `clv contract {contract.name}` lists them",
             faults=faults,
         )
     return {name: offered[name] for name in contract.columns if name in offered}

@@ -48,7 +48,7 @@ def resolved_refunds(judged: DataFrame, repeated: DataFrame | None) -> DataFrame
 
 
 def order_index(orders: DataFrame) -> DataFrame:
-    """What a refund must know of the orders, accepted or put aside. Grain: order row, kept; an accepted order has one."""
+    """What a refund must know of the orders, accepted or put aside. Grain: order row, kept."""
     limit = F.greatest("net_amount", F.coalesce("total_amount", "net_amount"))
     return orders.select(
         F.col("order_id").alias("known_order_id"),
@@ -112,7 +112,7 @@ def _with_latest_order(refunds: DataFrame, index: DataFrame) -> DataFrame:
 def with_refund_dispositions(refunds: DataFrame, as_of: dt.date) -> DataFrame:
     """Refunds with `disposition`, and the reasons that only the order shows. Grain: refund, kept.
 
-    A refund of an order that was put aside is put aside with it. Of the refunds that name their order, those of an order
+    A refund of an order that was put aside is put aside with it. Of refunds that name their order, those of an order
     that got back more than it cost are quarantined together.
     """
     is_named = F.col("attribution") == BY_ORDER_ID

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from clv_lib.contracts import GOLD_TABLES
-from clv_lib.contracts.gold import DATA_QUALITY_RESULTS
+from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.errors import ConflictError, QualityGateFailed, UnknownCommand, did_you_mean
 from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, create_catalog_views, pin_source
 from clv_lib.pipeline import audit as auditing

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts import PUBLISHED_TABLES
-from clv_lib.contracts.gold import DATA_QUALITY_RESULTS
+from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.contracts.identities import IDENTITIES
 from clv_lib.contracts.silver import CONSERVATION
 from clv_lib.contracts.types import Table
@@ -36,7 +36,7 @@ AUDITED_TABLES: tuple[Table, ...] = tuple(table for table in PUBLISHED_TABLES if
 
 
 def audit(work: Workspace) -> Verdict:
-    """Judge the stored tables of the run and write data_quality_results; QualityGateFailed if they may not be published."""
+    """Judge the stored tables of the run and write data_quality_results; QualityGateFailed if refused."""
     with ThreadPoolExecutor(max_workers=_PROFILES_AT_A_TIME) as pool:
         found = pool.map(lambda table: stored_profile(work, table), AUDITED_TABLES)
     profiles = {profile.table_name: profile for profile in found}
@@ -72,7 +72,7 @@ def stored_profile(work: Workspace, table: Table) -> TableProfile:
 
 
 def publish(work: Workspace, expected: Publication | None, published_at: dt.datetime) -> Publication:
-    """Move the pointer to the run's snapshot if `expected` is still published; then bring a catalog's views up to date."""
+    """Move the pointer to the run's snapshot if `expected` is still published; then renew a catalog's views."""
     run = work.run
     now = Pointer(work.lake).move(expected, run.run_id, run.as_of, run.silver_versions, published_at)
     create_catalog_views(work.lake, now)

@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.gold import (
-    ACQUISITION_COSTS,
-    CUSTOMER_METRICS,
-    CUSTOMER_PREDICTIONS,
-    CUSTOMER_RFM,
-    CUSTOMER_SEGMENTS,
-    MODEL_FITS,
-    RFM_THRESHOLDS,
-    SEGMENT_METRICS,
-    SEGMENTS,
-    UNIT_ECONOMICS,
-)
+from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_THRESHOLDS
+from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
 from clv_lib.contracts.inputs import CONTRACTS
+from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, MODEL_FITS
+from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS, SEGMENTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS
 from clv_lib.customers.attributes import current_attributes
 from clv_lib.customers.metrics import NET_REVENUE, boundary_months, boundary_sums, customer_metrics

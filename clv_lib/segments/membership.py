@@ -10,7 +10,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.gold import CUSTOMER_SEGMENTS, SEGMENTS
+from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENTS
 from clv_lib.errors import ConfigurationError
 from clv_lib.segments.definitions import ALL, definition, segment_name, source_of
 from clv_lib.settings.segments import UNKNOWN_SEGMENT, SegmentType, SqlSegments

@@ -100,7 +100,9 @@ def rate_on(day: dt.date | None, currency: str, rates: Rows) -> Decimal | None:
     """The newest rate of the day or before it, if it is not too old."""
     if currency == CURRENCY:
         return Decimal(1)
-    known = [r for r in rates if r["currency"] == currency and day is not None and r["day"] <= day <= r["day"] + MAX_RATE_AGE]
+    known = [
+        r for r in rates if r["currency"] == currency and day is not None and r["day"] <= day <= r["day"] + MAX_RATE_AGE
+    ]
     return max(known, key=lambda r: r["day"])["rate"] if known else None
 
 
@@ -140,7 +142,9 @@ def judged_order(raw: Row, data: DataSet) -> Row:
     reasons |= {"null_order_id"} if row["order_id"] is None else set()
     reasons |= {"unreadable_ordered_at"} if moment is None else set()
     reasons |= {"negative_amount"} if (row["amount"] or ZERO) < 0 else set()
-    reasons |= {"negative_discount"} if (discount or ZERO) < 0 and (row["amount"] is None or row["amount"] >= 0) else set()
+    reasons |= (
+        {"negative_discount"} if (discount or ZERO) < 0 and (row["amount"] is None or row["amount"] >= 0) else set()
+    )
     competes = not reasons and row["day"] is not None and row["day"] <= data.as_of
     return row | {"reasons": reasons, "competes": competes, "version": None}
 
@@ -152,7 +156,10 @@ def resolve_versions(rows: Rows, name: str) -> None:
         for row in of_one:
             row["version"] = "exact_duplicate" if row["content"] in different else None
             different.setdefault(row["content"], row)
-        times = {content: row["updated"] or dt.datetime.min.replace(tzinfo=dt.timezone.utc) for content, row in different.items()}
+        times = {
+            content: row["updated"] or dt.datetime.min.replace(tzinfo=dt.timezone.utc)
+            for content, row in different.items()
+        }
         newest = [content for content, time in times.items() if time == max(times.values())]
         for content, row in different.items():
             if content not in newest:
@@ -389,7 +396,9 @@ def metrics(history: Rows, as_of: dt.date, inactivity_days: int = 180) -> Row:
         inside = [row for row in history if (as_of - row["ordered_date"]).days < length]
         values |= {f"order_count_{length}d": len(inside), f"net_amount_{length}d": total(inside, "net_amount")}
     for length in (30, 90, 365):
-        values[f"net_amount_first_{length}d"] = total(within_first(history, length), "net_amount") if age + 1 >= length else None
+        values[f"net_amount_first_{length}d"] = (
+            total(within_first(history, length), "net_amount") if age + 1 >= length else None
+        )
     return values
 
 

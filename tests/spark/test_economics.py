@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clv_lib.contracts.gold import ACQUISITION_COSTS, UNIT_ECONOMICS
+from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
 from clv_lib.metrics.acquisition_costs import acquisition_costs
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.settings.models import Economics

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from clv_lib.contracts.gold import CUSTOMER_METRICS
+from clv_lib.contracts.customers import CUSTOMER_METRICS
 from clv_lib.contracts.inputs import EXCHANGE_RATES, ORDERS, REFUNDS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS
 from clv_lib.customers.metrics import NET_REVENUE, boundary_months, boundary_sums, customer_metrics
@@ -40,7 +40,16 @@ SPAN = 450
 AS_OF = FIRST_DAY + dt.timedelta(days=SPAN - 50)
 CUSTOMERS = [f"c{number:02}" for number in range(14)]
 # Around midnight in winter and in summer time, so that instants fall on another day in UTC.
-TIMES = ["T00:00:00Z", "T23:10:00Z", "T23:59:59Z", "T09:30:00Z", "T12:00:00+05:00", " 00:30:00", " 23:59:59", "T01:30:00"]
+TIMES = [
+    "T00:00:00Z",
+    "T23:10:00Z",
+    "T23:59:59Z",
+    "T09:30:00Z",
+    "T12:00:00+05:00",
+    " 00:30:00",
+    " 23:59:59",
+    "T01:30:00",
+]
 CURRENCIES = ["GBP", "GBP", "GBP", " gbp", "EUR", "EUR", "USD", "JPY"]
 
 hundredths = st.integers(0, 30_000).map(lambda n: f"{Decimal(n) / 100}")
@@ -161,11 +170,18 @@ def mapped(spark: SparkSession, rows: list[dict[str, Any]], contract: Any) -> Da
 def by_job(spark: SparkSession, data: DataSet) -> Found:
     """The functions of the job in their order, without a lake."""
     listed = [
-        {"rate_date": f"{r['day']}", "from_currency_code": r["currency"], "to_currency_code": "gbp", "rate": f"{r['rate']:f}"}
+        {
+            "rate_date": f"{r['day']}",
+            "from_currency_code": r["currency"],
+            "to_currency_code": "gbp",
+            "rate": f"{r['rate']:f}",
+        }
         for r in data.rates
     ]
     limits = SETTINGS.orders
-    rates = daily_rates(mapped(spark, listed, EXCHANGE_RATES), oracle.CURRENCY, limits.max_rate_age_days, data.as_of).persist()
+    rates = daily_rates(
+        mapped(spark, listed, EXCHANGE_RATES), oracle.CURRENCY, limits.max_rate_age_days, data.as_of
+    ).persist()
     raw_orders, raw_refunds = mapped(spark, data.orders, ORDERS), mapped(spark, data.refunds, REFUNDS)
     judged = judged_orders(raw_orders, rates, SETTINGS, data.as_of, is_line=False)
     orders = with_order_dispositions(judged, repeated_ids(raw_orders, "order_id"), SETTINGS, data.as_of).persist()
@@ -186,9 +202,7 @@ def by_job(spark: SparkSession, data: DataSet) -> Found:
         input_totals(normalised_currency(raw_refunds), "refunds", "refund_amount"),
         disposition_totals(refunds, "refunds", "refund_amount"),
     ]
-    answer = Found(
-        orders.collect(), refunds.collect(), histories.collect(), months.collect(), metrics.collect(), {}
-    )
+    answer = Found(orders.collect(), refunds.collect(), histories.collect(), months.collect(), metrics.collect(), {})
     union = accounts[0].unionByName(accounts[1]).unionByName(accounts[2]).unionByName(accounts[3])
     for row in union.collect():
         cell = (row.currency_code, row.disposition)
@@ -216,7 +230,9 @@ def normalised(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row | {"amount": None if row["amount"] is None else row["amount"].normalize()} for row in rows]
 
 
-def check(found: dict[Any, Any], expected: dict[Any, dict[str, Any]], left_out: set[str], columns: tuple[str, ...]) -> None:
+def check(
+    found: dict[Any, Any], expected: dict[Any, dict[str, Any]], left_out: set[str], columns: tuple[str, ...]
+) -> None:
     """All rows and, but for the keys and what is left out, all columns of a table."""
     assert set(found) == set(expected)
     for key, values in expected.items():
@@ -239,7 +255,9 @@ SEEN: set[str] = set()
 @given(data=data_sets())
 def test_silver_and_metrics_agree_with_the_oracle(spark: SparkSession, data: DataSet) -> None:
     expected, found = evaluate(data), by_job(spark, data)
-    assert judgements(as_dicts(found.orders, "net_amount"), "order_id") == judgements(normalised(expected.orders), "order_id")
+    assert judgements(as_dicts(found.orders, "net_amount"), "order_id") == judgements(
+        normalised(expected.orders), "order_id"
+    )
     assert judgements(as_dicts(found.refunds, "refund_amount"), "refund_id") == judgements(
         normalised(expected.refunds), "refund_id"
     )
@@ -267,7 +285,9 @@ def check_conservation(found: Found, expected: oracle.Expected) -> None:
     stored = sum(row.net_amount_original for row in found.customer_orders)
     assert stored == sum(money for (_, kind), (_, money) in found.totals["orders"].items() if kind == "accepted")
     assert sum(row.net_amount for row in found.customer_months) == sum(row.net_amount for row in found.customer_orders)
-    assert sum(row.lifetime_net_amount for row in found.customer_metrics) == sum(r.net_amount for r in found.customer_months)
+    assert sum(row.lifetime_net_amount for row in found.customer_metrics) == sum(
+        r.net_amount for r in found.customer_months
+    )
 
 
 def test_the_generated_data_reached_every_case() -> None:

@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from clv_lib.contracts import PUBLISHED_TABLES
-from clv_lib.contracts.gold import PIPELINE_RUNS
+from clv_lib.contracts.control import PIPELINE_RUNS
 from clv_lib.contracts.identities import IDENTITIES
 from clv_lib.contracts.types import Table
 from clv_lib.lake import register_views

@@ -16,7 +16,9 @@ import pytest
 from pyspark.sql import functions as F
 
 from clv_lib.cli.publications import move_back
-from clv_lib.contracts.gold import CUSTOMER_METRICS, CUSTOMER_RFM, DATA_QUALITY_RESULTS, PIPELINE_RUNS, SEGMENTS
+from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS
+from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM
+from clv_lib.contracts.segments import SEGMENTS
 from clv_lib.errors import ConflictError, LakeError, QualityGateFailed
 from clv_lib.lake import Pointer, Publication, register_views
 from clv_lib.pipeline import STEPS, run_all, run_step

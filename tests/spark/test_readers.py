@@ -12,7 +12,7 @@ import pytest
 from deltalake import DeltaTable
 
 from clv_lib.contracts import PUBLISHED_TABLES
-from clv_lib.contracts.gold import CUSTOMER_METRICS
+from clv_lib.contracts.customers import CUSTOMER_METRICS
 from clv_lib.contracts.types import Table
 from clv_lib.lake import Lake, register_views
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clv_lib.contracts.gold import SEGMENT_METRICS
+from clv_lib.contracts.segments import SEGMENT_METRICS
 from clv_lib.metrics.segment_metrics import segment_metrics
 from clv_lib.metrics.segment_months import with_movements
 from clv_lib.settings.models import Churn

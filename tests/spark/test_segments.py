@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.gold import CUSTOMER_SEGMENTS, SEGMENTS
+from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENTS
 from clv_lib.errors import ConfigurationError
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
 from clv_lib.segments.membership import customer_segments, segments
