@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clv_lib.lake.pointer import Pointer, Publication
 from clv_lib.lake.sources import PinnedSource, pin_source, read_source
-from clv_lib.lake.tables import Lake
+from clv_lib.lake.tables import Lake, reported
 from clv_lib.lake.views import create_catalog_views, register_views, view_statements
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "pin_source",
     "read_source",
     "register_views",
+    "reported",
     "view_statements",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts.types import Table
-from clv_lib.errors import ClvError, ConflictError, EnvironmentFault, LakeError
+from clv_lib.errors import ClvError, ConflictError, ContractError, EnvironmentFault, LakeError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SNAPSHOT_COLUMN = "snapshot_id"
 _SNAPSHOT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 _READABLE_BY_ALL = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
+_BAD_VALUES = ("CAST_INVALID_INPUT", "DIVIDE_BY_ZERO", "NUMERIC_VALUE_OUT_OF_RANGE", "ARITHMETIC_OVERFLOW")
+_VALUE = re.compile(r"[Tt]he value '.*?'(?= of)")
 _SILVER_KEPT = {"delta.deletedFileRetentionDuration": "interval 30 days"}
 
 
@@ -158,9 +160,15 @@ class Lake:
             writer.saveAsTable(self.place(table))
 
     def _commit_of(self, table: Table, run_id: str) -> tuple[int, int]:
-        """Version and number of rows of the latest commit that a run made."""
+        """Version and number of rows of the latest commit that a run made.
+
+        Delta commits nothing where no rows replace no rows; what the run wrote is then the latest version.
+        """
         history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(table)} LIMIT 50").collect()
-        own = max((row for row in history if row["userMetadata"] == run_id), key=lambda row: int(row["version"]))
+        latest_first = sorted(history, key=lambda row: int(row["version"]), reverse=True)
+        own = next((row for row in latest_first if row["userMetadata"] == run_id), None)
+        if own is None:
+            return int(latest_first[0]["version"]), 0
         return int(own["version"]), int(own["operationMetrics"].get("numOutputRows", 0))
 
     def _stored_schema(self, table: Table) -> dict[str, str]:
@@ -225,7 +233,17 @@ def reported(place: str, action: str) -> Iterator[None]:
         yield
     except ClvError:
         raise
-    except delta_errors.DeltaConcurrentModificationException as error:
+    except (
+        # In Python Delta's conflicts are no subclasses of the first, as they are in Java.
+        delta_errors.DeltaConcurrentModificationException,
+        delta_errors.ConcurrentAppendException,
+        delta_errors.ConcurrentDeleteDeleteException,
+        delta_errors.ConcurrentDeleteReadException,
+        delta_errors.ConcurrentTransactionException,
+        delta_errors.ConcurrentWriteException,
+        delta_errors.MetadataChangedException,
+        delta_errors.ProtocolChangedException,
+    ) as error:
         raise ConflictError(
             "another run wrote the same table at the same time",
             where=place,
@@ -234,6 +252,13 @@ def reported(place: str, action: str) -> Iterator[None]:
         ) from error
     except (PySparkException, Py4JError) as error:
         text = str(error)
+        if any(code in text for code in _BAD_VALUES):
+            raise ContractError(
+                "an SQL expression over a source fails on some row",
+                where=place,
+                found=_VALUE.sub("a value", first_line(text)),
+                next_step="use try_cast, try_divide or the like in the `columns` and `filter` of the source",
+            ) from error
         if "No space left on device" in text:
             raise EnvironmentFault(
                 "the disk is full", where=place, found=first_line(text), next_step="free some space and run again"
@@ -254,8 +279,6 @@ def first_line(text: str) -> str:
 
 
 def _next_step(text: str) -> str:
-    if "CAST_INVALID_INPUT" in text or "DIVIDE_BY_ZERO" in text or "NUMERIC_VALUE_OUT_OF_RANGE" in text:
-        return "an expression of a source's `columns` fails on some row: use try_cast, try_divide or the like there"
     if "checksum" in text.lower() or "CORRUPT" in text or "FAILED_READ_FILE" in text:
         return "a data file is damaged: restore it, or run again with the source or table repaired"
     if "PATH_NOT_FOUND" in text or "DELTA_TABLE_NOT_FOUND" in text or "TABLE_OR_VIEW_NOT_FOUND" in text:

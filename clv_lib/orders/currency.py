@@ -78,5 +78,12 @@ def with_exchange_rate(rows: DataFrame, rates: DataFrame | None, day: str, curre
 
 
 def converted(amount: str) -> Column:
-    """An amount of a row in the reporting currency, rounded half up to four decimals; NULL stays NULL."""
-    return F.round(F.col(amount) * F.col("exchange_rate"), 4).cast(MONEY).alias(amount)
+    """An amount of a row in the reporting currency, rounded half up to four decimals; NULL stays NULL.
+
+    Spark keeps seven decimals of the plain product, and rounding those again is not rounding half up; the products with
+    the whole and the broken part of the rate are exact, and the former has four decimals already.
+    """
+    value, rate = F.col(amount), F.col("exchange_rate")
+    whole = F.floor(rate).cast("decimal(16,0)")
+    part = (rate - whole).cast("decimal(13,12)")
+    return (value * whole + F.round(value * part, 4)).cast(MONEY).alias(amount)

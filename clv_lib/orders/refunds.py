@@ -116,12 +116,11 @@ def with_refund_dispositions(refunds: DataFrame, as_of: dt.date) -> DataFrame:
     that got back more than it cost are quarantined together.
     """
     is_named = F.col("attribution") == BY_ORDER_ID
-    is_open = (
-        (F.size("reasons") == 0) & F.col("version_disposition").isNull() & (F.col("refunded_date") <= F.lit(as_of))
-    )
+    is_counted = ~F.coalesce("is_deleted", F.lit(False)) & (F.col("refunded_date") <= F.lit(as_of))
+    is_open = (F.size("reasons") == 0) & F.col("version_disposition").isNull() & is_counted
     of_order = Window.partitionBy("known_order_id").rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    total = F.sum(F.when(is_open & is_named, F.col("refund_amount"))).over(of_order)
     same_currency = F.col("currency_code") == F.col("order_currency_code")
+    total = F.sum(F.when(is_open & is_named & same_currency, F.col("refund_amount"))).over(of_order)
     orphan = F.col("known_order_id").isNull()
     broken: dict[str, Column] = {
         "orphan_refund": orphan,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from clv_lib.contracts import GOLD_TABLES
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.errors import ConflictError, QualityGateFailed, UnknownCommand, did_you_mean
-from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, create_catalog_views, pin_source
+from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, create_catalog_views, pin_source, reported
 from clv_lib.pipeline import audit as auditing
 from clv_lib.pipeline import gold
 from clv_lib.pipeline.intake import intake
@@ -117,6 +117,8 @@ def run_step(
         record(work.lake, work.run, STARTED)
     else:
         work = replace(work, run=require_silver(recorded(work.lake, work.run), work.run.run_id))
+    if name not in ("audit", "publish") and work.lake.exists(DATA_QUALITY_RESULTS):
+        work.lake.drop_snapshots(DATA_QUALITY_RESULTS, {work.run.run_id})  # what it audited is about to change
     with work.progress.step(name):
         if name == "publish":
             _publish_audited(work, before, clock)
@@ -132,7 +134,8 @@ def _step(work: Workspace, name: str, clock: Clock) -> tuple[Workspace, Verdict 
             for result in verdict.warnings:
                 work.progress.note(f"warning: {result.expectation.label}: {result.expectation.observed_value}")
             return work, verdict
-        work = _STEP_FUNCTIONS[name](work)
+        with reported(f"step {name}", "computed"):
+            work = _STEP_FUNCTIONS[name](work)
     except QualityGateFailed:
         record(work.lake, work.run, GATE_FAILED, clock())
         raise

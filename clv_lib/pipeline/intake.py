@@ -119,6 +119,13 @@ def _orders(work: Workspace, rates: DataFrame | None) -> tuple[DataFrame, Accoun
         rows = work.keep(with_line_dispositions(judged, repeated, contradictory, work.settings, work.as_of))
     else:
         rows = work.keep(with_order_dispositions(judged, repeated, work.settings, work.as_of))
+    if not work.settings.gate.allow_empty and not rows.limit(1).count():
+        raise ContractError(
+            "the source orders has no rows",
+            where=f"sources.orders: {work.sources['orders'].source.table}",
+            expected="at least one row",
+            next_step="check the table and sources.orders.filter; gate.allow_empty publishes empty tables on purpose",
+        )
     account = Accounted("orders", ORDER_KEY, "net_amount", normalised_currency(mapped), rows)
     return (orders_of_lines(rows).withColumn("disposition", F.lit(ACCEPTED)) if is_line else rows), account
 
@@ -133,11 +140,12 @@ def _refunds(
     if mapped is not None:
         repeated = work.keep_any(repeated_ids(mapped, refunding.REFUND_KEY))
         judged = refunding.judged_refunds(mapped, rates, work.settings, work.as_of)
-        found = refunding.with_order(refunding.resolved_refunds(judged, repeated), index, fall_back=False)
+        resolved = work.keep(refunding.resolved_refunds(judged, repeated))
+        found = refunding.with_order(resolved, index, fall_back=False)
         rows = work.keep(refunding.with_refund_dispositions(found, work.as_of))
         accounts.append(Accounted("refunds", refunding.REFUND_KEY, "refund_amount", normalised_currency(mapped), rows))
     if work.settings.sources.orders.grain == "line":
-        made = refunds_of_lines(account.rows).withColumn("version_disposition", F.lit(None).cast("string"))
+        made = work.keep(refunds_of_lines(account.rows).withColumn("version_disposition", F.lit(None).cast("string")))
         found = refunding.with_order(made, index, fall_back=True)
         rows = work.keep(refunding.with_refund_dispositions(found, work.as_of))
         accounts.append(Accounted(LINE_REFUNDS, refunding.REFUND_KEY, "refund_amount", made, rows))

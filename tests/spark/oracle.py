@@ -28,7 +28,7 @@ ZERO = Decimal(0)
 ACCEPTED, QUARANTINED = "accepted", "quarantined"
 
 
-@dataclass
+@dataclass(repr=False)
 class DataSet:
     """Input rows of one evaluation."""
 
@@ -152,7 +152,7 @@ def judged_order(raw: Row, data: DataSet) -> Row:
 def resolve_versions(rows: Rows, name: str) -> None:
     """Of the competing rows of an id: one of each content; of these the newest, if it is the only newest."""
     for of_one in grouped([row for row in rows if row["competes"]], name).values():
-        different = {}
+        different: dict[Any, Row] = {}
         for row in of_one:
             row["version"] = "exact_duplicate" if row["content"] in different else None
             different.setdefault(row["content"], row)
@@ -286,8 +286,8 @@ def order_history(orders: Rows, refunds: Rows) -> Rows:
                 "margin_amount": None if cost is None else sold - refunded - cost + recovered,
             }
         )
-    for number, row in enumerate(history):
-        row |= place(history, number)
+    for number in range(len(history)):
+        history[number] |= place(history, number)
     return history
 
 

@@ -50,10 +50,10 @@ TIMES = [
     " 23:59:59",
     "T01:30:00",
 ]
-CURRENCIES = ["GBP", "GBP", "GBP", " gbp", "EUR", "EUR", "USD", "JPY"]
+CURRENCIES = ["GBP", "GBP", "GBP", "GBP", " gbp", "EUR", "EUR", "EUR", "USD", "USD", "JPY", "GBP"]
 
 hundredths = st.integers(0, 30_000).map(lambda n: f"{Decimal(n) / 100}")
-amounts = st.one_of(hundredths, hundredths, hundredths, st.sampled_from(["0", "0.00", "12.3456", "-5", "much", None]))
+amounts = st.one_of(*[hundredths] * 9, st.sampled_from(["0", "0.00", "12.3456", "-5", "much", None, "8"]))
 
 
 def day_text(offset: int) -> str:
@@ -64,17 +64,17 @@ def day_text(offset: int) -> str:
 def order(draw: st.DrawFn) -> dict[str, Any]:
     flag = draw(st.integers(0, 29))
     return {
-        "customer_id": draw(st.sampled_from([*CUSTOMERS, *CUSTOMERS, None, "  "])),
-        "ordered_at": None if flag == 0 else day_text(draw(st.integers(0, SPAN))) + draw(st.sampled_from(TIMES)),
+        "customer_id": draw(st.sampled_from([*CUSTOMERS, *CUSTOMERS, *CUSTOMERS, None, "  ", "c01"])),
+        "ordered_at": None if flag == 11 else day_text(draw(st.integers(0, SPAN))) + draw(st.sampled_from(TIMES)),
         "gross_amount": draw(amounts),
-        "discount_amount": draw(st.sampled_from(["0", "0", "0", "0.25", "3.5", "-1"])),
+        "discount_amount": draw(st.sampled_from(["0"] * 12 + ["0.25", "0.01", "3.5", "-1", "0"])),
         "cost_amount": draw(st.sampled_from(["1.1111", "2", "0", None])),
         "currency_code": draw(st.sampled_from(CURRENCIES)),
-        "order_status": "cancelled" if flag == 1 else "paid",
-        "is_test_order": "true" if flag == 2 else "false",
+        "order_status": "cancelled" if flag == 13 else "paid",
+        "is_test_order": "true" if flag == 17 else "false",
         "updated_at": "2024-01-01T00:00:00Z",
-        "order_id": " " if flag == 3 else "",
-        "kind": draw(st.sampled_from(["alone"] * 8 + ["copy", "older", "newer", "conflict", "untimed"])),
+        "order_id": " " if flag == 19 else "",
+        "kind": draw(st.sampled_from(["alone"] * 8 + ["copy", "older", "newer", "conflict", "untimed", "alone"])),
         "same_day": draw(st.sampled_from([False, False, True])),
     }
 
@@ -103,15 +103,20 @@ def with_versions(drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @st.composite
 def refund(draw: st.DrawFn) -> dict[str, Any]:
     return {
-        "of": draw(st.integers(0, 59)),
-        "names": draw(st.sampled_from(["order", "order", "both", "customer", "stranger", "unknown", "nothing"])),
-        "refund_amount": draw(st.sampled_from(["1", "2.5", "0.3333", "40", "250", "0", "-1", "?"])),
+        "of": draw(st.integers(0, 79)),
+        "names": draw(
+            st.sampled_from(
+                ["order", "order", "both", "both", "customer", "customer", "stranger", "unknown", "nothing", "order"]
+            )
+        ),
+        "refund_amount": draw(st.sampled_from(["1", "2.5", "0.3333", "9.99", "40", "40", "250", "0", "-1", "?", "2"])),
         "cost_recovered_amount": draw(st.sampled_from(["0", "0.5", None])),
-        "refunded_at": day_text(draw(st.integers(0, SPAN))) + draw(st.sampled_from(TIMES)),
+        "days_later": draw(st.sampled_from([0, 0, 1, 5, 30, 45, 90, -20, 2])),
+        "time": draw(st.sampled_from(TIMES)),
         "currency_code": draw(st.sampled_from(CURRENCIES)),
-        "own_currency": draw(st.booleans()),
-        "is_deleted": draw(st.sampled_from(["false", "false", "false", "true"])),
-        "kind": draw(st.sampled_from(["alone", "alone", "alone", "copy", "conflict"])),
+        "own_currency": draw(st.sampled_from([True, True, True, False])),
+        "is_deleted": draw(st.sampled_from(["false"] * 7 + ["true", "false"])),
+        "kind": draw(st.sampled_from(["alone"] * 8 + ["copy", "conflict", "alone"])),
     }
 
 
@@ -122,6 +127,8 @@ def named_refunds(drawn: list[dict[str, Any]], orders: list[dict[str, Any]]) -> 
         row = values | {"refund_id": f"r{number:03}"}
         of, names, kind = orders[row.pop("of") % len(orders)], row.pop("names"), row.pop("kind")
         row |= {"currency_code": of["currency_code"]} if row.pop("own_currency") else {}
+        bought = dt.date.fromisoformat((of["ordered_at"] or day_text(0))[:10])
+        row["refunded_at"] = f"{bought + dt.timedelta(days=row.pop('days_later'))}{row.pop('time')}"
         order_id = {"order": of["order_id"], "both": of["order_id"], "stranger": of["order_id"], "unknown": "o999"}
         customer = {"both": of["customer_id"], "customer": of["customer_id"], "stranger": "c99"}
         row |= {"order_id": order_id.get(names), "customer_id": customer.get(names)}

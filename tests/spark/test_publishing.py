@@ -169,14 +169,15 @@ def test_an_audited_snapshot_is_published_whole_and_the_old_one_can_come_back(ca
         Pointer(lake).move(again, "late", NEXT, {}, NOW)
 
 
-def test_of_two_publications_at_once_exactly_one_wins(candidate: Candidate, demo: Any) -> None:
+def test_of_two_publications_at_once_exactly_one_wins(published: Any, spark: SparkSession, tmp_path: Path) -> None:
     together = threading.Barrier(2)
-    pointer = Pointer(demo.lake)
+    pointer = Pointer(published.demo.copy(tmp_path / "lake").lake)
+    before = published.outcome.publication
 
     def publish(snapshot_id: str) -> Publication | ConflictError:
         together.wait(timeout=60)
         try:
-            return pointer.move(candidate.published, snapshot_id, NEXT, candidate.published.silver_versions, NOW)
+            return pointer.move(before, snapshot_id, NEXT, before.silver_versions, NOW)
         except ConflictError as lost:
             return lost
 

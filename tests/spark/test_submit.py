@@ -85,7 +85,7 @@ class Submit:
         self.environ = {**inherited, **own}
 
     def __call__(self, program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the program to its end."""
+        """Run the program to its end. spark-submit writes both streams of the program to standard output."""
         spark, delta = jars.installed_spark_version(), jars.installed_delta_version()
         delta_jars = ",".join(str(path) for path in jars.local_jars(jars.jars_folder(), spark, delta))
         options = {
@@ -118,7 +118,7 @@ def test_driver_and_workers_import_clv_from_the_zip(submitted: Submit) -> None:
     program = submitted.folder / "where_from.py"
     program.write_text(WHERE_FROM, encoding="utf-8")
     answer = submitted(program)
-    assert answer.returncode == 0, answer.stderr[-3000:]
+    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
     [line] = [line for line in answer.stdout.splitlines() if line.startswith("FOUND ")]
     found = json.loads(line.removeprefix("FOUND "))
     assert "clv_lib.zip/clv_lib/__init__.py" in found["driver"]
@@ -130,7 +130,7 @@ def test_the_job_intake_runs_a_step_on_a_csv_file(submitted: Submit) -> None:
     write_orders(submitted.folder)
     job = shutil.copy(ROOT / "jobs" / "intake.py", submitted.folder)
     answer = submitted(Path(job), "--config", str(submitted.folder / "clv.yaml"), "--as-of", "2024-12-31")
-    assert answer.returncode == 0, answer.stderr[-3000:]
+    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
     assert "run 20241231-" in answer.stdout and "customer_orders" in answer.stdout
     assert (submitted.folder / "lake" / "silver" / "customer_orders" / "_delta_log").is_dir()
     assert not (submitted.folder / "lake" / "control" / "published").exists()
@@ -142,8 +142,8 @@ def test_a_wrong_configuration_ends_with_exit_code_2(submitted: Submit) -> None:
     path = submitted.folder / "clv.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("time_zone", "timezone"), encoding="utf-8")
     answer = submitted(Path(job), "--config", str(path), "--as-of", "2024-12-31")
-    assert answer.returncode == 2, answer.stderr[-3000:]
-    assert "timezone" in answer.stderr and "time_zone" in answer.stderr
+    assert answer.returncode == 2, answer.stdout[-3000:] + answer.stderr[-3000:]
+    assert "timezone" in answer.stdout and "time_zone" in answer.stdout
     assert not (submitted.folder / "lake").exists()
 
 
