@@ -40,9 +40,10 @@ def spark(spark_session: SparkSession) -> Iterator[SparkSession]:
     """The shared session; temporary views and cached tables of the test are dropped after it."""
     yield spark_session
     spark_session.catalog.clearCache()
-    for table in spark_session.catalog.listTables():
-        if table.isTemporary:
-            spark_session.catalog.dropTempView(table.name)
+    # The catalog's list of tables reads each view's query, which fails if the lake of the test is gone.
+    for view in spark_session.sql("SHOW VIEWS").collect():
+        if view["isTemporary"]:
+            spark_session.catalog.dropTempView(view["viewName"])
 
 
 @pytest.fixture

@@ -127,9 +127,14 @@ def _amounts(value_basis: str) -> dict[str, Column]:
         "lifetime_margin_amount": margin.cast(MONEY_SUM),
         "historic_clv_amount": value.cast(MONEY_SUM),
         "value_status": F.when(value.isNull(), "margin_unknown").when(value < 0, "negative_value").otherwise("ok"),
-        "average_order_value": F.try_divide(net, F.col("lifetime_order_count")).cast(RATIO),
-        "btyd_monetary_value": F.try_divide(repeat, F.col("btyd_frequency")).cast(RATIO),
+        "average_order_value": _money_per(net, "lifetime_order_count"),
+        "btyd_monetary_value": _money_per(repeat, "btyd_frequency"),
     }
+
+
+def _money_per(amount: Column, count: str) -> Column:
+    """With these types Spark divides to 14 decimals; a sum divided by a bigint would have only six."""
+    return F.try_divide(amount.cast(MONEY_SUM), F.col(count).cast("int")).cast(RATIO)
 
 
 def _behaviour(inactivity_days: int) -> dict[str, Column]:

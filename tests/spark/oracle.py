@@ -37,6 +37,9 @@ class DataSet:
     rates: Rows
     as_of: dt.date
 
+    def __repr__(self) -> str:
+        return f"{len(self.orders)} orders, {len(self.refunds)} refunds, {len(self.rates)} rates up to {self.as_of}"
+
 
 @dataclass
 class Expected:
@@ -96,13 +99,13 @@ def local_day(moment: dt.datetime | None) -> dt.date | None:
     return None if moment is None else moment.astimezone(ZONE).date()
 
 
-def rate_on(day: dt.date | None, currency: str, rates: Rows) -> Decimal | None:
-    """The newest rate of the day or before it, if it is not too old."""
+def rate_on(day: dt.date | None, currency: str, data: DataSet) -> Decimal | None:
+    """The newest rate of the day or before it, if it is not too old; no day after as_of has one."""
     if currency == CURRENCY:
         return Decimal(1)
-    known = [
-        r for r in rates if r["currency"] == currency and day is not None and r["day"] <= day <= r["day"] + MAX_RATE_AGE
-    ]
+    if day is None or day > data.as_of:
+        return None
+    known = [r for r in data.rates if r["currency"] == currency and r["day"] <= day <= r["day"] + MAX_RATE_AGE]
     return max(known, key=lambda r: r["day"])["rate"] if known else None
 
 
@@ -136,7 +139,7 @@ def judged_order(raw: Row, data: DataSet) -> Row:
         "status": raw["order_status"],
         "is_test": raw["is_test_order"] == "true",
     }
-    row["rate"] = rate_on(row["day"], row["currency"], data.rates)
+    row["rate"] = rate_on(row["day"], row["currency"], data)
     row["content"] = (*row.values(),)
     reasons = common_reasons(row)
     reasons |= {"null_order_id"} if row["order_id"] is None else set()
@@ -209,7 +212,7 @@ def judged_refund(raw: Row, data: DataSet) -> Row:
         "cost_recovered": amount(raw["cost_recovered_amount"]) or ZERO,
         "is_deleted": raw["is_deleted"] == "true",
     }
-    row["rate"] = rate_on(row["day"], row["currency"], data.rates)
+    row["rate"] = rate_on(row["day"], row["currency"], data)
     row["content"] = (*row.values(),)
     reasons = common_reasons(row)
     reasons |= {"null_refund_id"} if row["refund_id"] is None else set()

@@ -69,8 +69,8 @@ def test_settings_cannot_be_changed() -> None:
 
 
 def test_each_layer_is_over_the_one_before() -> None:
-    loaded = load(GOOD, "churn.inactivity_days=30", CLV__CHURN__INACTIVITY_DAYS="60", CLV__REPORTING__CURRENCY="eur")
-    assert loaded.settings.churn.inactivity_days == 30
+    loaded = load(GOOD, "churn.inactivity_days=90", CLV__CHURN__INACTIVITY_DAYS="60", CLV__REPORTING__CURRENCY="eur")
+    assert loaded.settings.churn.inactivity_days == 90
     assert loaded.settings.reporting.currency == "EUR"
     assert loaded.origin(("churn", "inactivity_days")) == "--set churn.inactivity_days"
     assert loaded.origin(("reporting", "currency")) == "CLV__REPORTING__CURRENCY"
@@ -191,7 +191,7 @@ BAD = {
 }
 ADDED = {
     "no mapping": ("churn: 90", ["churn cannot be used", "a mapping of keys and values", "90"]),
-    "days": ("churn: {inactivity_days: 0}", ["churn.inactivity_days", "greater than or equal to 1", "conf/my.yaml:8"]),
+    "days": ("churn: {inactivity_days: 0}", ["churn.inactivity_days", "greater than or equal to 31", "conf/my.yaml:8"]),
     "truth": ("churn: {inactivity_days: yes}", ["truth value, not a number"]),
     "percent": ("gate: {max_quarantined_rate: 5%}", ["gate.max_quarantined_rate", "such as 0.05", '"5%"']),
     "rate": ("gate: {max_quarantined_rate: 5}", ["less than or equal to 1"]),
