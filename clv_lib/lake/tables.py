@@ -224,7 +224,7 @@ def checked_snapshot_id(snapshot_id: str) -> str:
 
 @contextmanager
 def reported(place: str, action: str) -> Iterator[None]:
-    """Turn what Spark, Delta or the file system raise about a table into one readable LakeError."""
+    """Turn what Spark, Delta or the file system raise into one readable ClvError; a ClvError passes as it is."""
     import delta.exceptions as delta_errors
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
@@ -251,24 +251,22 @@ def reported(place: str, action: str) -> Iterator[None]:
             next_step="nothing is broken; let one run end before the next one starts, and run again",
         ) from error
     except (PySparkException, Py4JError) as error:
-        text = str(error)
-        if any(code in text for code in _BAD_VALUES):
-            raise ContractError(
-                "an SQL expression over a source fails on some row",
-                where=place,
-                found=_VALUE.sub("a value", first_line(text)),
-                next_step="use try_cast, try_divide or the like in the `columns` and `filter` of the source",
-            ) from error
-        if "No space left on device" in text:
-            raise EnvironmentFault(
-                "the disk is full", where=place, found=first_line(text), next_step="free some space and run again"
-            ) from error
-        raise LakeError(
-            f"a table could not be {action}",
+        raise _failure(str(error), place, action) from error
+
+
+def _failure(text: str, place: str, action: str) -> ClvError:
+    """The error that tells the user what to do about a text of Spark; values of rows are left out of it."""
+    if any(code in text for code in _BAD_VALUES):
+        return ContractError(
+            "an SQL expression over a source fails on some row",
             where=place,
-            found=first_line(text),
-            next_step=_next_step(text),
-        ) from error
+            found=_VALUE.sub("a value", first_line(text)),
+            next_step="use try_cast, try_divide or the like in the `columns` and `filter` of the source",
+        )
+    if "No space left on device" in text:
+        step = "free some space and run again"
+        return EnvironmentFault("the disk is full", where=place, found=first_line(text), next_step=step)
+    return LakeError(f"a table could not be {action}", where=place, found=first_line(text), next_step=_next_step(text))
 
 
 def first_line(text: str) -> str:

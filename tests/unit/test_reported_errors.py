@@ -1,0 +1,46 @@
+"""What Spark and Delta raise becomes an error with its own exit code that tells what to do."""
+
+from __future__ import annotations
+
+import pytest
+from delta.exceptions import ConcurrentAppendException
+from pyspark.errors import PySparkException
+
+from clv_lib.errors import ClvError, ConflictError, ContractError, EnvironmentFault, LakeError
+from clv_lib.lake import reported
+
+CASES = {
+    "a value that cannot be cast": (
+        PySparkException('[CAST_INVALID_INPUT] The value \'Jane Roe\' of the type "STRING" cannot be cast to "INT"'),
+        ContractError,
+        "try_cast",
+    ),
+    "a full disk": (
+        PySparkException("java.io.IOException: No space left on device"),
+        EnvironmentFault,
+        "free some space",
+    ),
+    "a damaged file": (PySparkException("[FAILED_READ_FILE] part-0.parquet"), LakeError, "damaged"),
+    "two writers": (ConcurrentAppendException("Files were added"), ConflictError, "run again"),
+}
+
+
+@pytest.mark.parametrize(("raised", "kind", "says"), CASES.values(), ids=CASES)
+def test_an_error_of_spark_says_what_to_do(raised: Exception, kind: type[ClvError], says: str) -> None:
+    with pytest.raises(kind, match=says) as caught, reported("/data/clv/silver/customer_orders", "written"):
+        raise raised
+    assert type(caught.value) is kind
+    assert "/data/clv/silver/customer_orders" in str(caught.value)
+
+
+def test_no_value_of_a_row_is_shown() -> None:
+    with pytest.raises(ContractError) as caught, reported("step intake", "computed"):
+        raise CASES["a value that cannot be cast"][0]
+    assert "Jane Roe" not in str(caught.value)
+
+
+def test_an_error_of_clv_passes_as_it_is() -> None:
+    own = LakeError("gone")
+    with pytest.raises(LakeError) as caught, reported("a place", "read"):
+        raise own
+    assert caught.value is own
