@@ -12,8 +12,11 @@ BIN := $(VENV)/bin
 # Tests at a time. Each worker starts its own Spark with up to 1 GiB of heap.
 WORKERS ?= 2
 PYTEST_ARGS ?=
-# Orders that `make bench` generates.
+# Orders that `make bench` generates, and customers that `make bench-models` simulates.
 ORDERS ?= 1000000
+CUSTOMERS ?= 1000000
+# With MORE_CUSTOMERS=10000000 `make bench-models` fits as many too, without a peer.
+MORE_CUSTOMERS ?= 0
 # The interpreter of .venv: PYTHON=/path/to/python, or the first of these that is 3.10 to 3.13.
 PYTHON ?=
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.11 python3.12 python3.13 python3.10 python3 python)
@@ -36,7 +39,7 @@ endef
 help: ## Print this list
 	@echo "clv: customer lifetime value on Delta tables"
 	@echo
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  PYTHON=/path/to/python   the interpreter for $(VENV) (3.10 to 3.13)"
 	@echo "  WORKERS=2                test processes at a time"
@@ -74,8 +77,16 @@ dist: $(RUNTIME_DONE) ## Build the wheel, and dist/clv_lib.zip for spark-submit 
 	@ls -l dist
 
 .PHONY: bench
-bench: setup $(DEV_DONE) ## Measure the job beside its floor, lifetimes and DuckDB (minutes)
-	$(BIN)/python tests/benchmarks/run.py --orders $(ORDERS)
+bench: setup $(DEV_DONE) ## Measure the job beside its floors and DuckDB (minutes)
+	$(BIN)/python -m tests.benchmarks.run job --orders $(ORDERS)
+
+.PHONY: bench-models
+bench-models: setup $(DEV_DONE) ## Measure fits and scoring beside lifetimes and SciPy per row (minutes)
+	$(BIN)/python -m tests.benchmarks.run models --customers $(CUSTOMERS) --more-customers $(MORE_CUSTOMERS)
+
+.PHONY: coverage-study
+coverage-study: setup $(DEV_DONE) ## Simulate how often intervals hold; writes docs/coverage.md
+	$(BIN)/python -m tests.studies.coverage
 
 .PHONY: lock
 lock: $(DEV_DONE) ## Resolve requirements/*.lock again from pyproject.toml and requirements/*.in (needs uv)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib import __version__
+from clv_lib.code_version import code_version
 from clv_lib.contracts.control import PIPELINE_RUNS
 from clv_lib.errors import ConflictError, LakeError
 from clv_lib.settings.loading import config_hash
@@ -38,7 +38,7 @@ class Run:
     configuration: str
     input_versions: Mapping[str, str]
     started_at: dt.datetime
-    code_version: str = __version__
+    code_version: str = field(default_factory=code_version)
     silver_versions: Mapping[str, int] = field(default_factory=dict)
     value_basis: str | None = None
 
@@ -47,7 +47,7 @@ def new_run(settings: Settings, as_of: dt.date, input_versions: Mapping[str, str
     """A run whose id is the day and a hash of what determines its tables: the same again is the same run."""
     configuration = settings.model_dump_json(exclude={"lake", "spark", "retention"})
     settings_hash = config_hash(settings)
-    determined_by = [as_of.isoformat(), dict(sorted(input_versions.items())), settings_hash, __version__]
+    determined_by = [as_of.isoformat(), dict(sorted(input_versions.items())), settings_hash, code_version()]
     digest = hashlib.sha256(json.dumps(determined_by).encode()).hexdigest()[:12]
     return Run(f"{as_of:%Y%m%d}-{digest}", as_of, settings_hash, configuration, dict(input_versions), started_at)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 Launch = Literal["python", "spark-submit", "platform"]
+
+# PySpark prints each failed query with its whole plan there, literals included, which may be personal data.
+_LOGGERS_OF_QUERY_PLANS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ def build_session(app_name: str, spark_conf: Mapping[str, str] | None = None) ->
         spark = _platform_session(app_name, user)
     _install_delta_errors()
     _check_applied(spark)
+    for name in _LOGGERS_OF_QUERY_PLANS:
+        logging.getLogger(name).disabled = True
     return spark
 
 

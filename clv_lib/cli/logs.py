@@ -14,9 +14,6 @@ from clv_lib.errors import ClvError
 LogFormat = Literal["text", "json"]
 LOGGER = "clv"
 
-# PySpark prints each failed query with its whole plan there, literals included, which may be personal data.
-_LOGGERS_OF_QUERY_PLANS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
-
 
 class TextFormatter(logging.Formatter):
     """`20:14:03 3f9ac1 intake       wrote customer_orders: 24,147 rows`, in local time."""
@@ -84,8 +81,6 @@ def set_up(log_format: LogFormat) -> None:
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel(logging.INFO)
-    for name in _LOGGERS_OF_QUERY_PLANS:
-        logging.getLogger(name).disabled = True
 
 
 def short_id(run_id: str) -> str:

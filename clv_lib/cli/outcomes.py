@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clv_lib import __version__
 from clv_lib.cli.logs import Journal, error_fields
 from clv_lib.cli.rendering import json_text
+from clv_lib.code_version import code_version
 from clv_lib.errors import CRASH_EXIT_CODE, SUCCESS_EXIT_CODE, ClvError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def write_finished(path: str, outcome: Outcome, headline: Mapping[str, Any]) -> 
         {
             "status": outcome.status,
             "exit_code": SUCCESS_EXIT_CODE,
-            "code_version": __version__,
+            "code_version": code_version(),
             "run_id": outcome.run.run_id,
             "as_of": outcome.run.as_of.isoformat(),
             "snapshot": outcome.publication.snapshot_id,
@@ -74,7 +74,7 @@ def _failed(as_of: dt.date, journal: Journal, exit_code: int, error: Mapping[str
     return {
         "status": "failed",
         "exit_code": exit_code,
-        "code_version": __version__,
+        "code_version": code_version(),
         "run_id": journal.run_id,
         "as_of": as_of.isoformat(),
         "snapshot": None,

@@ -16,7 +16,7 @@ INTERRUPTED = (130, "interrupted")
 
 _CHOICE = re.compile(r"invalid choice: '(?P<given>[^']*)' \(choose from (?P<allowed>.*)\)")
 
-STEP_NAMES = ("intake", "customers", "segments", "predictions", "economics", "audit", "publish")
+STEP_NAMES = ("intake", "customers", "segments", "predictions", "economics", "recurring", "audit", "publish")
 """Equal to `clv_lib.pipeline.STEPS`, which would bring Spark with it."""
 
 _EXAMPLES = """\
@@ -134,7 +134,10 @@ def _describing(commands: Any) -> None:
     tables.add_argument("table", metavar="TABLE", nargs="?", help="show its columns with type and meaning")
     contract = _command(commands, "contract", "describing.contract", "what a source must offer, column by column")
     contract.add_argument(
-        "name", metavar="SOURCE", nargs="?", help="orders, refunds, customers, marketing_spend, exchange_rates"
+        "name",
+        metavar="SOURCE",
+        nargs="?",
+        help="orders, refunds, customers, marketing_spend, subscriptions, exchange_rates",
     )
     config = commands.add_parser("config", help="the settings in force, and their schema", allow_abbrev=False)
     inner = config.add_subparsers(title="commands", metavar="COMMAND", dest="config_command", required=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from clv_lib.contracts.accuracy import PREDICTION_ACCURACY, PREDICTION_CALIBRATION, PREDICTION_TRACKING
+from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS, PUBLISHED
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_THRESHOLDS
 from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
-from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, MODEL_FITS
+from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, MODEL_FITS, PREDICTION_BANDS, SEGMENT_PREDICTIONS
+from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, SUBSCRIPTION_PERIODS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS, SEGMENTS
-from clv_lib.contracts.silver import INTAKE_TABLES, SILVER_TABLES
+from clv_lib.contracts.silver import INTAKE_TABLES, STATE_TABLES
 from clv_lib.contracts.types import Table
 
+SILVER_TABLES: tuple[Table, ...] = (*STATE_TABLES, SUBSCRIPTION_PERIODS)
 GOLD_TABLES: tuple[Table, ...] = (
     *INTAKE_TABLES,
     CUSTOMER_METRICS,
@@ -18,10 +22,18 @@ GOLD_TABLES: tuple[Table, ...] = (
     SEGMENTS,
     CUSTOMER_SEGMENTS,
     CUSTOMER_PREDICTIONS,
+    SEGMENT_PREDICTIONS,
+    PREDICTION_BANDS,
     MODEL_FITS,
+    PREDICTION_ACCURACY,
+    PREDICTION_CALIBRATION,
+    PREDICTION_TRACKING,
     SEGMENT_METRICS,
+    COHORT_METRICS,
     ACQUISITION_COSTS,
     UNIT_ECONOMICS,
+    MRR_MOVEMENTS,
+    MRR_METRICS,
     DATA_QUALITY_RESULTS,
 )
 CONTROL_TABLES: tuple[Table, ...] = (PIPELINE_RUNS, PUBLISHED)

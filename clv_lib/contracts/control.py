@@ -40,7 +40,7 @@ PIPELINE_RUNS = Table(
         ),
         Field("as_of_date", "date", "Last day that counts.", required=True),
         Field("status", "string", "started, gate_failed, published, superseded.", required=True),
-        Field("code_version", "string", "Version of clv_lib.", required=True),
+        Field("code_version", "string", "Version of clv_lib and a digest of its sources.", required=True),
         Field("config_hash", "string", "SHA-256 of the settings that change results.", required=True),
         Field("configuration", "string", "Those settings as JSON.", required=True),
         Field(

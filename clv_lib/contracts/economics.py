@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clv_lib.contracts.columns import SNAPSHOT, count, money, status
-from clv_lib.contracts.types import RATIO, Field, Table
+from clv_lib.contracts.types import RATIO, Field, Rule, Table
 
 ACQUISITION_COSTS = Table(
     name="acquisition_costs",
@@ -58,10 +58,55 @@ UNIT_ECONOMICS = Table(
         Field("ltv_to_cac_ratio", RATIO, "clv_amount / cac_amount."),
         status("ratio_status", "Why the ratio is NULL.", "ok", "zero_cac", "cac_unknown", "value_unknown"),
         Field("monthly_value_per_customer", RATIO, "Value so far per customer-month of the cohort."),
-        Field("simple_payback_months", RATIO, "cac_amount / monthly_value_per_customer; NULL: see payback_status."),
+        Field(
+            "cac_payback_months",
+            "int",
+            "Months from the first-order month (0) to the first month in which the cohort's value so far per acquired"
+            " customer, in clv_basis, reached cac_amount; refunds count in the month of their order.",
+            check="cac_payback_months >= 0",
+        ),
+        Field("break_even_month", "date", "That calendar month; NULL: see payback_status."),
         status(
             "payback_status",
-            "Why the payback is NULL or 0.",
+            "Why cac_payback_months is NULL or 0; incomplete_month: the cohort's own month has not ended.",
+            "ok",
+            "not_reached",
+            "zero_cac",
+            "cac_unknown",
+            "value_unknown",
+            "incomplete_month",
+        ),
+        Field(
+            "is_sustained",
+            "boolean",
+            "The value stayed at or above the cost in all later months; NULL: not reached, or a later value not known.",
+        ),
+        Field(
+            "observed_months",
+            "int",
+            "Complete months of the cohort up to as_of, its first included: in these not_reached was not reached.",
+            True,
+            "observed_months >= 0",
+        ),
+        Field("first_order_margin_amount", RATIO, "Margin of the customers' first days per customer."),
+        Field("is_first_order_profitable", "boolean", "first_order_margin_amount is at least cac_amount."),
+        status(
+            "first_order_status",
+            "Why the first order has no verdict.",
+            "ok",
+            "margin_unknown",
+            "cac_unknown",
+            "no_customers",
+            "incomplete_month",
+        ),
+        Field(
+            "simple_payback_months",
+            RATIO,
+            "cac_amount / monthly_value_per_customer, as if value came evenly; NULL: see simple_payback_status.",
+        ),
+        status(
+            "simple_payback_status",
+            "Why the simple payback is NULL or 0.",
             "ok",
             "zero_cac",
             "cac_unknown",
@@ -69,9 +114,38 @@ UNIT_ECONOMICS = Table(
             "no_value",
         ),
         Field("target_ltv_to_cac", RATIO, "Ratio that a new customer must reach.", required=True),
-        Field("max_allowable_cac_amount", RATIO, "clv_amount / target_ltv_to_cac; 0 where the value is not positive."),
-        status("max_cac_status", "How the maximum is to be read.", "ok", "unprofitable", "value_unknown"),
+        Field("payback_cap_months", "int", "Months after which a new customer must have paid its cost.", True),
+        Field(
+            "payback_cap_value_amount",
+            RATIO,
+            "Value per customer from month 0 to month payback_cap_months; NULL until that month is over.",
+        ),
+        Field(
+            "max_allowable_cac_amount",
+            RATIO,
+            "The smaller of clv_amount / target_ltv_to_cac and payback_cap_value_amount; 0 where it is not positive.",
+        ),
+        status(
+            "max_cac_status",
+            "How the maximum is to be read; cap_month_not_observed: by the ratio alone.",
+            "ok",
+            "cap_month_not_observed",
+            "unprofitable",
+            "value_unknown",
+        ),
         Field("as_of_date", "date", "Last day that counts.", required=True),
+    ),
+    rules=(
+        Rule(
+            "break_even_is_payback_after_cohort",
+            "break_even_month <=> add_months(cohort_month, cac_payback_months)",
+            "the break-even month is the cohort's month and the payback",
+        ),
+        Rule(
+            "payback_where_reached",
+            "(payback_status in ('ok', 'zero_cac')) = (cac_payback_months is not null)",
+            "a payback is there exactly where its status says so",
+        ),
     ),
     measures={
         "customers_all": "sum(case when channel = 'all' and cac_type = 'blended' then customer_count end)",

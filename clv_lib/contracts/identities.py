@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clv_lib.contracts.recurring import RECURRING_IDENTITIES
 from clv_lib.contracts.types import Identity
 
 IDENTITIES: tuple[Identity, ...] = (
@@ -76,6 +77,36 @@ IDENTITIES: tuple[Identity, ...] = (
         "first orders are new customers",
     ),
     Identity(
+        "cohorts_new_total",
+        (("cohort_metrics", "new_all"),),
+        (("customer_metrics", "customers"),),
+        "cohort sizes add up to all new customers",
+    ),
+    Identity(
+        "cohorts_net_total",
+        (("cohort_metrics", "net_all"),),
+        (("customer_metrics", "net"),),
+        "months of the cohorts add up to all net revenue",
+    ),
+    Identity(
+        "cohorts_orders_total",
+        (("cohort_metrics", "orders_all"),),
+        (("customer_metrics", "orders"),),
+        "months of the cohorts add up to all orders",
+    ),
+    Identity(
+        "cohort_segments_net_total",
+        (("cohort_metrics", "net_by_type"),),
+        (("cohort_metrics", "net_all_by_types"),),
+        "cohorts of each segment type add up to the total's net revenue",
+    ),
+    Identity(
+        "cohort_segments_active_total",
+        (("cohort_metrics", "active_by_type"),),
+        (("cohort_metrics", "active_all_by_types"),),
+        "cohorts of each segment type add up to the total's active customers",
+    ),
+    Identity(
         "channels_spend_total",
         (("acquisition_costs", "spend_channels"),),
         (("acquisition_costs", "spend_all"),),
@@ -93,4 +124,11 @@ IDENTITIES: tuple[Identity, ...] = (
         (("customer_metrics", "customers"),),
         "cohorts add up to all customers",
     ),
+    Identity(
+        "predicted_value_of_segments",
+        (("segment_predictions", "predicted_all"),),
+        (("customer_predictions", "predicted"),),
+        "the predicted value of all customers is the sum of theirs",
+    ),
+    *RECURRING_IDENTITIES,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from clv_lib.contracts.columns import within
+from clv_lib.contracts.subscriptions import BILLING_INTERVALS, SUBSCRIPTION_STATUSES, SUBSCRIPTIONS
 from clv_lib.contracts.types import MONEY, InputContract, InputField, Rule
 
 
@@ -117,7 +119,7 @@ EXCHANGE_RATES = InputContract(
 )
 
 CONTRACTS: dict[str, InputContract] = {
-    contract.name: contract for contract in (ORDERS, REFUNDS, CUSTOMERS, MARKETING_SPEND, EXCHANGE_RATES)
+    contract.name: contract for contract in (ORDERS, REFUNDS, CUSTOMERS, MARKETING_SPEND, SUBSCRIPTIONS, EXCHANGE_RATES)
 }
 
 _CURRENCY = Rule("unknown_currency", r"currency_code rlike '\\A[A-Z]{3}\\z'", "the currency is a three-letter code")
@@ -213,3 +215,48 @@ def spend_rules(earliest_date: str, max_amount: int) -> tuple[Rule, ...]:
         _CURRENCY,
         _RATE,
     )
+
+
+def subscription_rules(earliest_date: str, max_amount: int) -> tuple[Rule, ...]:
+    """Rules of one subscription period by itself; `PERIODS_TOGETHER` are those that need the other periods."""
+    return (
+        Rule("null_subscription_period_id", "subscription_period_id is not null", "the period has an id"),
+        _clean_key("unprintable_subscription_period_id", "subscription_period_id"),
+        Rule("null_subscription_id", "subscription_id is not null", "the period names its subscription"),
+        Rule("null_customer_id", "customer_id is not null", "the period names its customer"),
+        _clean_key("unprintable_customer_id", "customer_id"),
+        Rule("unreadable_started_date", "started_date is not null", "the first day can be read"),
+        Rule(
+            "before_earliest_date",
+            f"started_date is null or started_date >= date'{earliest_date}'",
+            f"the period does not start before {earliest_date}",
+        ),
+        Rule(
+            "ended_before_started",
+            "started_date is null or ended_date is null or ended_date >= started_date",
+            "a period does not end before it starts",
+        ),
+        Rule("unknown_interval", within("billing_interval", BILLING_INTERVALS), "the interval is one that is known"),
+        Rule(
+            "bad_interval_count",
+            "billing_interval_count between 1 and 1000 and billing_interval_count = floor(billing_interval_count)",
+            "the count of intervals is a whole number from 1 to 1000",
+        ),
+        Rule("unknown_status", within("status", SUBSCRIPTION_STATUSES), "the status is one that is known"),
+        Rule("unreadable_amount", "recurring_amount is not null", "the amount is a number that fits decimal(18,4)"),
+        Rule("negative_amount", "recurring_amount is null or recurring_amount >= 0", "a charge is not negative"),
+        Rule("amount_too_large", f"coalesce(recurring_amount, 0) <= {max_amount}", f"no amount is above {max_amount}"),
+        Rule("negative_discount", "coalesce(discount_amount, 0) >= 0", "a discount is not negative"),
+        Rule(
+            "discount_above_amount",
+            "recurring_amount is null or coalesce(discount_amount, 0) <= greatest(recurring_amount, 0)",
+            "a discount is not more than the charge",
+        ),
+        _CURRENCY,
+    )
+
+
+PERIODS_TOGETHER: tuple[Rule, ...] = (
+    Rule("overlapping_periods", "not is_overlapping", "periods of one subscription do not overlap"),
+    Rule("no_exchange_rate", "exchange_rate is not null", "the day of the customer's first period has a rate"),
+)

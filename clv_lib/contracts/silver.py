@@ -134,6 +134,7 @@ CUSTOMER_REFUNDS = Table(
             True,
             "attribution in ('order_id', 'latest_order')",
         ),
+        Field("ordered_date", "date", "Day of the refunded order in reporting time.", required=True),
         Field("refund_amount", MONEY, "Reporting currency, positive.", True, "refund_amount >= 0"),
         Field("cost_recovered_amount", MONEY, "Reporting currency.", required=True),
         Field("currency_code", "string", "Currency of the refund.", required=True),
@@ -265,5 +266,5 @@ CONSERVATION = Table(
     ),
 )
 
-SILVER_TABLES: tuple[Table, ...] = (CUSTOMER_ORDERS, CUSTOMER_REFUNDS, CUSTOMER_MONTHS)
+STATE_TABLES: tuple[Table, ...] = (CUSTOMER_ORDERS, CUSTOMER_REFUNDS, CUSTOMER_MONTHS)
 INTAKE_TABLES: tuple[Table, ...] = (QUARANTINED_ROWS, CONSERVATION)

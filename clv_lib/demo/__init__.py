@@ -1,7 +1,8 @@
 """Demo data with known truth: `generate(DemoParameters())`."""
 
 from clv_lib.demo.generator import DemoData, generate
-from clv_lib.demo.parameters import Channel, CustomerType, DemoParameters, DirtRates, Region
+from clv_lib.demo.parameters import Channel, CustomerType, DemoParameters, DirtRates, Plan, Region, SubscriptionRates
+from clv_lib.demo.recurring_truth import RecurringTruth
 from clv_lib.demo.truth import ChannelTruth, DemoTruth
 
 __all__ = [
@@ -12,6 +13,9 @@ __all__ = [
     "DemoParameters",
     "DemoTruth",
     "DirtRates",
+    "Plan",
+    "RecurringTruth",
     "Region",
+    "SubscriptionRates",
     "generate",
 ]

@@ -1,4 +1,4 @@
-"""Faults of the demo data: order and refund rows that a correct job must drop, resolve, keep apart or quarantine.
+"""Faults of the demo data: rows that a correct job must drop, resolve, keep apart or quarantine.
 
 Each row carries in `fault` why it was made; the column is not part of the data that is handed over.
 """
@@ -6,6 +6,7 @@ Each row carries in `fault` why it was made; the column is not part of the data 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,11 @@ from clv_lib.demo.orders import ACCEPTED, refund_rows, seconds_of, utc
 from clv_lib.demo.parameters import DemoParameters
 
 UNKNOWN_CURRENCY = "XXX"
+UNKNOWN_INTERVAL = "fortnight"
 
 _EARLIER = pd.Timedelta(minutes=37)
 _EXTRA_CENTS = 500
+_BEFORE_START = timedelta(days=30)
 
 Fault = Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]
 
@@ -52,6 +55,24 @@ def add_refund_faults(
     rows = pd.concat(parts, ignore_index=True).sort_values("refunded_at", kind="stable", ignore_index=True)
     rows["refund_id"] = [f"REF-{number:06d}" for number in range(1, len(rows) + 1)]
     return rows
+
+
+def add_subscription_faults(
+    parameters: DemoParameters, periods: pd.DataFrame, rng: np.random.Generator
+) -> pd.DataFrame:
+    """All periods in the order of their last change; each faulty one belongs to a subscription of its own."""
+    if periods.empty:
+        return periods
+    faulty = pd.concat(
+        [
+            damage(periods.sample(_count(parameters, name, len(periods)), random_state=rng), rng).assign(fault=name)
+            for name, damage in _DAMAGED_PERIODS.items()
+        ]
+    )
+    faulty["subscription_id"] = [f"SUB-{90_001 + number}-1" for number in range(len(faulty))]
+    faulty["subscription_period_id"] = faulty["subscription_id"] + "-01"
+    rows = pd.concat([periods, faulty], ignore_index=True)
+    return rows.sort_values(["updated_at", "subscription_period_id"], ignore_index=True)
 
 
 def with_total(orders: pd.DataFrame) -> pd.DataFrame:
@@ -132,6 +153,19 @@ def _implausible_date(orders: pd.DataFrame, rng: np.random.Generator) -> pd.Data
     return orders.assign(ordered_at=utc(rng.integers(0, 86_400, len(orders))))
 
 
+def _ended_before_started(periods: pd.DataFrame, _rng: np.random.Generator) -> pd.DataFrame:
+    ended = [day - _BEFORE_START for day in periods["started_date"]]
+    return periods.assign(ended_date=pd.Series(ended, index=periods.index, dtype=object))
+
+
+def _unknown_interval(periods: pd.DataFrame, _rng: np.random.Generator) -> pd.DataFrame:
+    return periods.assign(billing_interval=UNKNOWN_INTERVAL)
+
+
+_DAMAGED_PERIODS: dict[str, Fault] = {
+    "ended_before_started": _ended_before_started,
+    "unknown_interval": _unknown_interval,
+}
 # `missing_order_id` and `conflicting_version` are made when the ids are given and the second rows are added.
 _ADDED: dict[str, Fault] = {
     "anonymous": _anonymous,

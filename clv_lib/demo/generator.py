@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clv_lib.demo.dirt import add_order_faults, add_refund_faults
+from clv_lib.demo.dirt import add_order_faults, add_refund_faults, add_subscription_faults
 from clv_lib.demo.marketing import make_marketing_spend
 from clv_lib.demo.money import ORDER_AMOUNTS, REFUND_AMOUNTS, draw_exchange_rates, rate_units_by_day, with_decimals
 from clv_lib.demo.orders import ACCEPTED, make_customers, make_orders, make_refunds, seconds_of
 from clv_lib.demo.parameters import DemoParameters
-from clv_lib.demo.purchases import draw_customers, draw_purchases
+from clv_lib.demo.purchases import IntArray, draw_customers, draw_purchases
+from clv_lib.demo.subscriptions import SUBSCRIPTION_AMOUNTS, make_subscriptions, subscription_stream
 from clv_lib.demo.truth import DemoTruth, collect_truth
 
 ORDER_COLUMNS = (
@@ -56,11 +57,27 @@ SPEND_COLUMNS = (
     "is_paid",
     "spend_date",
 )
+SUBSCRIPTION_COLUMNS = (
+    "subscription_period_id",
+    "subscription_id",
+    "customer_id",
+    "plan_id",
+    "billing_interval",
+    "currency_code",
+    *SUBSCRIPTION_AMOUNTS,
+    "quantity",
+    "status",
+    "cancellation_type",
+    "cancellation_reason",
+    "started_date",
+    "ended_date",
+    "updated_at",
+)
 
 
 @dataclass(frozen=True)
 class DemoData:
-    """The five input tables and the truth behind them.
+    """The six input tables and the truth behind them.
 
     Money and rates are `Decimal` objects (4 and 6 digits after the point), `_at` columns are UTC timestamps, `_date`
     columns are `datetime.date` objects, missing strings are None.
@@ -70,6 +87,7 @@ class DemoData:
     refunds: pd.DataFrame
     customers: pd.DataFrame
     marketing_spend: pd.DataFrame
+    subscriptions: pd.DataFrame
     exchange_rates: pd.DataFrame
     truth: DemoTruth
 
@@ -80,6 +98,7 @@ class DemoData:
             "refunds": self.refunds,
             "customers": self.customers,
             "marketing_spend": self.marketing_spend,
+            "subscriptions": self.subscriptions,
             "exchange_rates": self.exchange_rates,
         }
 
@@ -99,11 +118,18 @@ def generate(parameters: DemoParameters) -> DemoData:
     new_customers = np.bincount(buyers["channel"], minlength=len(parameters.channels))
     spend = make_marketing_spend(parameters, new_customers, rng)
     prospects = len(customers) - len(buyers)
+    subscription_rows = _draw_subscriptions(parameters, buyers, first_ordered)
     return DemoData(
         orders=with_decimals(order_rows, ORDER_AMOUNTS)[list(ORDER_COLUMNS)],
         refunds=with_decimals(refund_rows, REFUND_AMOUNTS)[list(REFUND_COLUMNS)],
         customers=customers,
         marketing_spend=spend[list(SPEND_COLUMNS)],
+        subscriptions=with_decimals(subscription_rows, SUBSCRIPTION_AMOUNTS)[list(SUBSCRIPTION_COLUMNS)],
         exchange_rates=rates,
-        truth=collect_truth(parameters, buyers, is_alive, order_rows, refund_rows, spend, prospects),
+        truth=collect_truth(parameters, buyers, is_alive, order_rows, refund_rows, spend, subscription_rows, prospects),
     )
+
+
+def _draw_subscriptions(parameters: DemoParameters, buyers: pd.DataFrame, first_ordered: IntArray) -> pd.DataFrame:
+    rng = subscription_stream(parameters)
+    return add_subscription_faults(parameters, make_subscriptions(parameters, buyers, first_ordered, rng), rng)

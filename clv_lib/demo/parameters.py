@@ -78,8 +78,51 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What a subscription charges: `unit_amount` per seat and bill, in the reporting currency."""
+
+    name: str
+    billing_interval: str
+    unit_amount: float
+
+
+# From the smallest to the largest charge per month: an upgrade is the next one. 1,990 a year is no whole sum a month.
+_PLANS = (Plan("basic", "month", 29.0), Plan("standard", "month", 79.0), Plan("premium", "year", 1990.0))
+
+
+@dataclass(frozen=True)
+class SubscriptionRates:
+    """How customers subscribe. The rates are per month of a paying subscriber, and at most one of them strikes a month.
+
+    `subscriber_share` are subscribers over companies; of fewer companies than `minimum_subscribers` all subscribe, and
+    consumers make up the rest. `voluntary_churn_rate` and `involuntary_churn_rate` end a subscription;
+    `return_share` of those who left come back after 2 to 6 months. A pause lasts 1 to 3 months and charges nothing.
+    """
+
+    subscriber_share: float = 0.25
+    minimum_subscribers: int = 30
+    voluntary_churn_rate: float = 0.02
+    involuntary_churn_rate: float = 0.01
+    pause_rate: float = 0.008
+    upgrade_rate: float = 0.03
+    downgrade_rate: float = 0.015
+    return_share: float = 0.2
+    trial_share: float = 0.4
+    trial_days: int = 14
+    unconverted_trial_share: float = 0.15
+    discount_share: float = 0.2
+    discount_rate: float = 0.15
+    plans: tuple[Plan, ...] = _PLANS
+
+    @property
+    def monthly_churn_rate(self) -> float:
+        """The chance that a paying subscriber ends the subscription within a month; a pause is none."""
+        return self.voluntary_churn_rate + self.involuntary_churn_rate
+
+
+@dataclass(frozen=True)
 class DirtRates:
-    """Faults to inject, each as a share of accepted orders (refund faults: of accepted refunds), at least 1 each.
+    """Faults to inject, each as a share of accepted orders, refunds or subscription periods, at least 1 each.
 
     Apart from copies of accepted orders (`exact_duplicate`, `superseded_version`), every fault is an additional row,
     so that what a correct job accepts is known.
@@ -99,6 +142,8 @@ class DirtRates:
     implausible_date: float = 0.0003
     orphan_refund: float = 0.008
     refund_exceeds_order: float = 0.004
+    ended_before_started: float = 0.002
+    unknown_interval: float = 0.002
 
 
 # Two types: companies buy more often, spend more and leave more slowly.
@@ -155,6 +200,7 @@ class DemoParameters:
     partial_refund_share: float = 0.4
     retention_month_amount: float = 400.0
     brand_month_amount: float = 900.0
+    subscriptions: SubscriptionRates = field(default_factory=SubscriptionRates)
     dirt: DirtRates = field(default_factory=DirtRates)
 
     def __post_init__(self) -> None:

@@ -39,6 +39,12 @@ SCHEMAS: Mapping[str, str] = {
         "spend_id string, channel string, campaign_name string, cost_type string, spend_purpose string,"
         " currency_code string, spend_amount decimal(18,4), is_paid boolean, spend_date date"
     ),
+    "subscriptions": (
+        "subscription_period_id string, subscription_id string, customer_id string, plan_id string,"
+        " billing_interval string, currency_code string, recurring_amount decimal(18,4),"
+        " discount_amount decimal(18,4), quantity int, status string, cancellation_type string,"
+        " cancellation_reason string, started_date date, ended_date date, updated_at timestamp"
+    ),
     "exchange_rates": ("rate_date date, from_currency_code string, to_currency_code string, rate decimal(18,6)"),
 }
 """Columns of each source table as SQL declares them, in the order of the frames."""

@@ -15,6 +15,7 @@ from clv_lib.demo.marketing import spend_totals
 from clv_lib.demo.money import ORDER_AMOUNTS, RATE_DIGITS, REFUND_AMOUNTS, decimal_of_cents
 from clv_lib.demo.orders import ACCEPTED, customer_ids
 from clv_lib.demo.parameters import CustomerType, DemoParameters
+from clv_lib.demo.recurring_truth import RecurringTruth, collect_recurring_truth
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class DemoTruth:
       alive, orders, purchase days, first and last order date (`left_date`: the last order of those who left).
     - `prospects`: registered customers without an order.
     - `cac_amount`: acquisition spend over new customers, all channels.
+    - `recurring`: what is true of the subscriptions.
     """
 
     types: Mapping[str, CustomerType]
@@ -65,6 +67,7 @@ class DemoTruth:
     channels: Mapping[str, ChannelTruth]
     new_customers_by_month: Mapping[str, int]
     cac_amount: Decimal
+    recurring: RecurringTruth
 
 
 def collect_truth(
@@ -74,6 +77,7 @@ def collect_truth(
     order_rows: pd.DataFrame,
     refund_rows: pd.DataFrame,
     spend: pd.DataFrame,
+    subscription_rows: pd.DataFrame,
     prospects: int,
 ) -> DemoTruth:
     """Derive the truth from the frames in cents with their `fault` column."""
@@ -101,6 +105,7 @@ def collect_truth(
         channels=channels,
         new_customers_by_month=_counts(first_months),
         cac_amount=sum(known, Decimal(0)) / len(customers),
+        recurring=collect_recurring_truth(parameters, subscription_rows),
     )
 
 

@@ -86,19 +86,14 @@ class Lake:
 
         Returns the number of rows for people to see; what is checked is counted from the stored table.
         """
-        from pyspark.sql import Observation
         from pyspark.sql import functions as F
 
         self.ensure(table)
         rows = conform(frame, table).withColumn(SNAPSHOT_COLUMN, F.lit(checked_snapshot_id(snapshot_id)))
         with reported(self.place(table), "written"):
-            counted = Observation()
-            self._save(
-                table,
-                rows.observe(counted, F.count(F.lit(1)).alias("rows")),
-                {"replaceWhere": f"{SNAPSHOT_COLUMN} = '{snapshot_id}'"},
-            )
-            return int(counted.get["rows"])
+            replaced = f"{SNAPSHOT_COLUMN} = '{snapshot_id}'"
+            self._save(table, rows, {"replaceWhere": replaced, "userMetadata": snapshot_id})
+            return self._commit_of(table, snapshot_id)[1]
 
     def write_rows(self, table: Table, frame: DataFrame, where: str) -> None:
         """Replace the rows that a predicate on partition columns selects; the frame holds only such rows."""

@@ -1,31 +1,69 @@
-"""Statistical models of purchases and spend: NumPy and SciPy only, usable on their own in a notebook."""
+"""Statistical models of purchases, spend and contracts: NumPy and SciPy only, usable on their own in a notebook."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from clv_lib.models.accuracy import Cells, normalised_gini, predicted_decile, spearman, top_decile_capture
+from clv_lib.models.beta_geometric_beta_binomial import BgBb, PeriodStatistics
 from clv_lib.models.bg_nbd import BgNbd
-from clv_lib.models.discounting import discounted_purchases_if_alive, month_ends
-from clv_lib.models.fitting import Fitted
+from clv_lib.models.discounting import discounted_purchases_if_alive, month_ends, residual_purchases_if_alive
+from clv_lib.models.fitting import CONVERGED, Fitted
 from clv_lib.models.gamma_gamma import GammaGamma
 from clv_lib.models.mbg_nbd import MbgNbd
 from clv_lib.models.nbd import Nbd
+from clv_lib.models.pareto_nbd import ParetoNbd
 from clv_lib.models.protocol import TransactionModel
-from clv_lib.models.sufficient_statistics import SpendStatistics, TransactionStatistics
+from clv_lib.models.shifted_beta_geometric import RetentionStatistics, ShiftedBetaGeometric
+from clv_lib.models.sufficient_statistics import FloatArray, SpendStatistics, TransactionStatistics
+from clv_lib.models.survivors import SurvivorTable, survivor_table
+from clv_lib.models.uncertainty import (
+    mean_interval,
+    order_interval,
+    parameter_variance,
+    probability_interval,
+    sum_interval,
+)
+from clv_lib.models.value_uncertainty import order_forecast, value_forecast, value_interval
 
-TRANSACTION_MODELS: Mapping[str, type[BgNbd | MbgNbd]] = MappingProxyType({BgNbd.name: BgNbd, MbgNbd.name: MbgNbd})
+TRANSACTION_MODELS: Mapping[str, type[BgNbd | MbgNbd | ParetoNbd]] = MappingProxyType(
+    {BgNbd.name: BgNbd, MbgNbd.name: MbgNbd, ParetoNbd.name: ParetoNbd}
+)
 
 __all__ = [
+    "CONVERGED",
     "TRANSACTION_MODELS",
+    "BgBb",
     "BgNbd",
+    "Cells",
     "Fitted",
+    "FloatArray",
     "GammaGamma",
     "MbgNbd",
     "Nbd",
+    "ParetoNbd",
+    "PeriodStatistics",
+    "RetentionStatistics",
+    "ShiftedBetaGeometric",
     "SpendStatistics",
+    "SurvivorTable",
     "TransactionModel",
     "TransactionStatistics",
     "discounted_purchases_if_alive",
+    "mean_interval",
     "month_ends",
+    "normalised_gini",
+    "order_forecast",
+    "order_interval",
+    "parameter_variance",
+    "predicted_decile",
+    "probability_interval",
+    "residual_purchases_if_alive",
+    "spearman",
+    "sum_interval",
+    "survivor_table",
+    "top_decile_capture",
+    "value_forecast",
+    "value_interval",
 ]

@@ -14,7 +14,11 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from clv_lib.models import fitting
-from clv_lib.models.forward_process import expected_purchases_of_survivor
+from clv_lib.models.forward_process import (
+    expected_purchases_of_survivor,
+    order_probabilities_of_survivor,
+    second_moment_of_survivor,
+)
 from clv_lib.models.nbd import Nbd, PurchaseSums, log_likelihood_without_death, mean_age
 from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, TransactionStatistics, as_floats
 
@@ -62,7 +66,7 @@ class BetaGeometric:
             sample = _problem(rows.thinned(_SAMPLE_ROWS), scale, chances, starts)
             likelihood = replace(likelihood, sample=sample)
         optimum = fitting.maximise(likelihood)
-        status = fitting.WORSE_THAN_NBD if _is_worse(optimum, without_death) else optimum.status
+        status = fitting.WORSE_THAN_NBD if fitting.is_worse(optimum, without_death) else optimum.status
         parameters, covariance, total = fitting.natural_scale(likelihood, optimum)
         model = cls(*map(float, parameters)) if status == fitting.CONVERGED else None
         return fitting.Fitted(
@@ -92,19 +96,35 @@ class BetaGeometric:
         alive: FloatArray = special.expit(-self.log_odds_of_death(frequency, recency, age))
         return alive
 
-    def probability_alive_sql(self, frequency: str, recency: str, age: str) -> str:
-        """Return P(alive) as Spark SQL over three SQL expressions in the unit of alpha; NULL in gives NULL out."""
-        k = 1 if self.first_purchase_may_be_last else 0
-        silence = f"ln(({self.alpha:.17e} + {age}) / ({self.alpha:.17e} + {recency}))"
-        odds = f"({self.r:.17e} + {frequency}) * {silence} - ln(({self.b + k - 1:.17e} + {frequency}) / {self.a:.17e})"
-        alive = f"1e0 / (1e0 + exp({odds}))"
-        return alive if k else f"CASE WHEN {frequency} = 0 THEN 1e0 ELSE {alive} END"
+    def probability_alive_gradient(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
+        """Derivatives of P(alive) in ln r, ln alpha, ln a, ln b on a last axis; 0 where k = 0."""
+        x, t_x, ages = np.broadcast_arrays(as_floats(frequency), as_floats(recency), as_floats(age))
+        k = x + self.first_purchase_may_be_last
+        alive = self.probability_alive(x, t_x, ages)
+        shrink = 1 / (self.alpha + ages) - 1 / (self.alpha + t_x)
+        by_log_b = -self.b / np.where(k == 0, 1.0, self.b + k - 1)
+        by_log_r = self.r * np.log1p((ages - t_x) / (self.alpha + t_x))
+        of_odds = [by_log_r, self.alpha * (self.r + x) * shrink, np.ones_like(x), by_log_b]
+        return np.asarray(-(alive * (1 - alive))[..., None] * np.stack(of_odds, axis=-1), dtype=np.float64)
 
     def expected_purchases_if_alive(self, horizon: ArrayLike, frequency: ArrayLike, age: ArrayLike) -> FloatArray:
         """G(x, T): a survivor is a fresh customer with parameters r + x, alpha + T, a, b + k."""
+        return expected_purchases_of_survivor(as_floats(horizon), *self._survivor(frequency, age))
+
+    def second_moment_if_alive(self, horizon: ArrayLike, frequency: ArrayLike, age: ArrayLike) -> FloatArray:
+        """E[N^2] of the purchases N in (age, age + horizon] if alive."""
+        return second_moment_of_survivor(as_floats(horizon), *self._survivor(frequency, age))
+
+    def order_probabilities_if_alive(
+        self, horizon: ArrayLike, frequency: ArrayLike, age: ArrayLike, most: int
+    ) -> FloatArray:
+        """P(N = 0), ..., P(N = most) if alive, on a last axis; N as in second_moment_if_alive."""
+        return order_probabilities_of_survivor(as_floats(horizon), *self._survivor(frequency, age), most)
+
+    def _survivor(self, frequency: ArrayLike, age: ArrayLike) -> tuple[FloatArray, FloatArray, float, FloatArray]:
+        """Parameters r + x, alpha + T, a, b + k of the process after age."""
         x, ages = as_floats(frequency), as_floats(age)
-        b = self.b + x + self.first_purchase_may_be_last
-        return expected_purchases_of_survivor(as_floats(horizon), self.r + x, self.alpha + ages, self.a, b)
+        return self.r + x, self.alpha + ages, self.a, self.b + x + self.first_purchase_may_be_last
 
     def expected_purchases(
         self, horizon: ArrayLike, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
@@ -128,11 +148,6 @@ def _problem(
     evaluate = _Likelihood(rows, scale, sums, chances_at_start).evaluate
     units = np.array([1.0, scale, 1.0, 1.0])
     return fitting.Likelihood(evaluate, sums.weight, units, sums.log_scale, starts)
-
-
-def _is_worse(optimum: fitting.Optimum, without_death: fitting.Optimum) -> bool:
-    """Without death is a limit of the model, so a lower likelihood shows a failed search."""
-    return bool(optimum.value < without_death.value - 1e-8 * (1 + abs(without_death.value)))
 
 
 class _Likelihood:

@@ -194,6 +194,11 @@ def _status(point: FloatArray, value: float, gradient: FloatArray, step: FloatAr
     return CONVERGED if np.isfinite(value) and small else NOT_CONVERGED
 
 
+def is_worse(optimum: Optimum, without_death: Optimum) -> bool:
+    """Whether a model with death fits worse than NBD: that is a limit of the model, so the search has failed."""
+    return bool(optimum.value < without_death.value - 1e-8 * (1 + abs(without_death.value)))
+
+
 def natural_scale(likelihood: Likelihood, optimum: Optimum) -> tuple[FloatArray, FloatArray, float]:
     """Return parameters, covariance (delta method, NaN without a peak) and total log-likelihood in the user's unit."""
     parameters = np.exp(optimum.log_parameters) * likelihood.units

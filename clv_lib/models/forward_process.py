@@ -1,4 +1,4 @@
-"""Expected purchases of a survivor of the beta-geometric process, in Euler's form with a quadrature behind it."""
+"""Purchases of a survivor of the beta-geometric process: mean (Euler's form), second moment, and probabilities."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from clv_lib.models.sufficient_statistics import FloatArray
 _NEAR_ONE = 1e-3
 _NODES = (-2.0, -1.0, 1.0, 2.0)
 _LOST_DIGITS = 1e-6
+_SINH_STEP = 0.08
+_ROWS_AT_A_TIME = 4096
 
 
 def expected_purchases_of_survivor(
@@ -74,3 +76,75 @@ def _by_quadrature(horizon: float, r: float, alpha: float, a: float, b: float) -
     p = np.exp(np.maximum(log_p, -600.0))
     purchases = -np.expm1(-r * np.log1p(p * horizon / alpha)) / p
     return float(np.sum(np.exp(a * log_p + b * log_rest - special.betaln(a, b)) * purchases) * step)
+
+
+def second_moment_of_survivor(
+    horizon: FloatArray, r: FloatArray, alpha: FloatArray, a: float, b: FloatArray
+) -> FloatArray:
+    """E[N^2] of the purchases within horizon, for rate ~ Gamma(r, alpha) and chance to leave ~ Beta(a, b).
+
+    Given p, with y = p horizon / alpha: E[N] = (1 - (1+y)^-r) / p, and because the first of two purchases must be
+    survived, E[N(N-1)] = 2 (1-p) / p^2 [1 - (1+y)^-r - r y (1+y)^(-r-1)]. Both are averaged over p by the trapezoid
+    rule in arsinh of its log-odds: every term is positive, nothing cancels. Arguments broadcast; relative error below
+    1e-8.
+    """
+    arrays = np.broadcast_arrays(horizon, r, alpha, b)
+    t, shape, rate, leave_b = (np.ravel(array)[:, None] for array in arrays)
+    moments = np.empty(len(t))
+    for start in range(0, len(moments), _ROWS_AT_A_TIME):
+        part = slice(start, start + _ROWS_AT_A_TIME)
+        moments[part] = _second_moments(t[part], shape[part], rate[part], a, leave_b[part])
+    return moments.reshape(arrays[0].shape)
+
+
+def _second_moments(t: FloatArray, r: FloatArray, alpha: FloatArray, a: float, b: FloatArray) -> FloatArray:
+    """Columns of one row per survivor in, one value per survivor out."""
+    # Beyond the busy part the integrand falls like exp(-a |u|) to the left and exp(-b u) to the right.
+    reach = float(np.arcsinh(30.0 + 50.0 / min(1.0, a, np.nanmin(b, initial=1.0))))
+    w = np.arange(-reach, reach + _SINH_STEP / 2, _SINH_STEP)
+    width = np.minimum(1.0, np.sqrt(special.polygamma(1, a) + special.polygamma(1, b)))
+    u = np.log(a / b) + width * np.sinh(w)
+    log_p, log_rest = -np.logaddexp(0.0, -u), -np.logaddexp(0.0, u)
+    weight = np.exp(a * log_p + b * log_rest - special.betaln(a, b)) * width * np.cosh(w) * _SINH_STEP
+    p = np.exp(np.maximum(log_p, -300.0))
+    y = p * t / alpha
+    grown = np.log1p(y)
+    none = np.exp(-r * grown)
+    once = -np.expm1(-r * grown)
+    # 1 - (1+y)^-r - r y (1+y)^(-r-1) is of order y^2: its series where the difference would lose its digits.
+    close = (r + 1) * y < 1e-4
+    twice = np.where(close, r * (r + 1) * y**2 * (0.5 - (r + 2) * y / 3), once - r * y / (1 + y) * none)
+    with np.errstate(over="ignore", invalid="ignore"):
+        purchases = once / p + 2 * np.exp(log_rest) * twice / p**2
+    return np.asarray(np.sum(weight * purchases, axis=-1), dtype=np.float64)
+
+
+def order_probabilities_of_survivor(
+    horizon: FloatArray, r: FloatArray, alpha: FloatArray, a: float, b: FloatArray, most: int
+) -> FloatArray:
+    """P(N = 0), ..., P(N = most) on a last axis: Fader, Hardie and Lee 2005, eq. 8.
+
+    With M the purchases of a customer who never leaves (negative binomial) and S_n the chance to survive n purchases,
+    P(N = n) = S_n P(M = n) + (S_(n-1) - S_n) P(M >= n): sums of positive terms, in logs, the tail added up from its far
+    end. a = 0 means that nobody leaves. Arguments broadcast; needs memory for six arrays of the size of the result.
+    """
+    t, shape, rate, leave_b = (column[..., None] for column in np.broadcast_arrays(horizon, r, alpha, b))
+    n = np.arange(1.0, most + 1)
+    share = t / (rate + t)
+    with np.errstate(divide="ignore"):
+        ratio = np.log((shape + n - 1) / n) + np.log(share)
+    log_count = _cumulated(-shape * np.log1p(t / rate), ratio)
+    log_stays = _cumulated(0.0 * t, -np.log1p(a / (leave_b + n - 1)))
+    count = np.exp(log_count)
+    beyond = special.betainc(most + 1.0, shape, share)
+    at_least = beyond + np.cumsum(count[..., :0:-1], axis=-1)[..., ::-1]
+    probabilities: FloatArray = np.exp(log_stays + log_count)
+    probabilities[..., 1:] += np.exp(log_stays[..., :-1]) * a / (a + leave_b + n - 1) * at_least
+    return probabilities
+
+
+def _cumulated(first: FloatArray, steps: FloatArray) -> FloatArray:
+    """`first` followed by its sums with the steps, on the last axis."""
+    shape = (*steps.shape[:-1], 1)
+    total: FloatArray = np.cumsum(np.concatenate([np.broadcast_to(first, shape), steps], axis=-1), axis=-1)
+    return total

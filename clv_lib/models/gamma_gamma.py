@@ -79,6 +79,53 @@ class GammaGamma:
         expected: FloatArray = self.p * (self.v + spent) / (self.p * x + self.q - 1)
         return expected
 
+    def spend_moments(self, frequency: ArrayLike, mean_spend: ArrayLike) -> SpendMoments:
+        """What is known of a customer's spend: nu given (x, m) is Gamma(A, B), A = q + p x, B = v + x m.
+
+        Arguments broadcast; where x = 0 the mean spend does not matter, else NaN in gives NaN out.
+        """
+        x, m = np.broadcast_arrays(as_floats(frequency), as_floats(mean_spend))
+        return SpendMoments(self.p, self.q + self.p * x, self.v + np.where(x == 0, 0.0, x * m))
+
+    def expected_spend_gradient(self, frequency: ArrayLike, mean_spend: ArrayLike) -> FloatArray:
+        """Derivatives of E[M | x, m] = p B / (A - 1) in ln p, ln q, ln v on a last axis.
+
+        They are E (q - 1) / (A - 1), -E q / (A - 1) and E v / B.
+        """
+        known = self.spend_moments(frequency, mean_spend)
+        below = known.shape - 1
+        shares = [(self.q - 1) / below, -self.q / below, self.v / known.scale]
+        return np.asarray(known.mean[..., None] * np.stack(shares, axis=-1), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class SpendMoments:
+    """Posterior of a customer's mean spend M = p / nu, nu ~ Gamma(shape A, rate B), and of single purchases.
+
+    p: shape of a purchase's value given nu; shape and scale: arrays A and B, scale in currency.
+    """
+
+    p: float
+    shape: FloatArray
+    scale: FloatArray
+
+    @property
+    def mean(self) -> FloatArray:
+        """E[M] = p B / (A - 1)."""
+        return self.p * self.scale / (self.shape - 1)
+
+    @property
+    def second_moment(self) -> FloatArray:
+        """E[M^2] = p^2 B^2 / ((A - 1) (A - 2)); infinite where A <= 2."""
+        return self.p * self.purchase_variance
+
+    @property
+    def purchase_variance(self) -> FloatArray:
+        """E[p / nu^2] = p B^2 / ((A - 1) (A - 2)), the variance of a purchase given nu; infinite where A <= 2."""
+        finite = self.shape > 2
+        below = np.where(finite, (self.shape - 1) * (self.shape - 2), 1.0)
+        return np.where(finite | np.isnan(self.shape), self.p * self.scale**2 / below, np.inf)
+
 
 class _Likelihood:
     """Total log-likelihood and gradient in (p, q, v) over distinct (x, m), spend divided by scale."""

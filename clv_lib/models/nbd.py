@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from clv_lib.models import fitting
+from clv_lib.models.forward_process import order_probabilities_of_survivor
 from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, TransactionStatistics, as_floats
 
 _STARTS = ((0.5, 0.5), (0.05, 0.05), (5.0, 5.0), (1.0, 20.0), (0.1, 3.0))
@@ -96,6 +97,11 @@ class Nbd:
         shape = np.broadcast_shapes(np.shape(frequency), np.shape(recency), np.shape(age))
         return np.ones(shape, dtype=np.float64)
 
+    def probability_alive_gradient(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
+        """Return 0 for both parameters and everyone."""
+        alive = self.probability_alive(frequency, recency, age)
+        return np.zeros((*alive.shape, len(self.parameter_names)), dtype=np.float64)
+
     def expected_purchases(
         self, horizon: ArrayLike, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
     ) -> FloatArray:
@@ -106,6 +112,20 @@ class Nbd:
     def expected_purchases_if_alive(self, horizon: ArrayLike, frequency: ArrayLike, age: ArrayLike) -> FloatArray:
         """Horizon times the posterior mean rate (r + x) / (alpha + T)."""
         return as_floats(horizon) * (self.r + as_floats(frequency)) / (self.alpha + as_floats(age))
+
+    def second_moment_if_alive(self, horizon: ArrayLike, frequency: ArrayLike, age: ArrayLike) -> FloatArray:
+        """E[N^2] of a negative binomial: m + m^2 (1 + 1 / (r + x)), m its mean."""
+        mean = self.expected_purchases_if_alive(horizon, frequency, age)
+        return mean + mean**2 * (1 + 1 / (self.r + as_floats(frequency)))
+
+    def order_probabilities_if_alive(
+        self, horizon: ArrayLike, frequency: ArrayLike, age: ArrayLike, most: int
+    ) -> FloatArray:
+        """P(N = 0), ..., P(N = most) of a negative binomial, on a last axis."""
+        x, ages = as_floats(frequency), as_floats(age)
+        return order_probabilities_of_survivor(
+            as_floats(horizon), self.r + x, self.alpha + ages, 0.0, np.ones_like(x), most
+        )
 
     def expected_purchases_new(self, horizon: ArrayLike) -> FloatArray:
         """Horizon times the mean rate r / alpha."""

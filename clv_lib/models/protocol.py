@@ -29,6 +29,9 @@ class TransactionModel(Protocol):
     def probability_alive(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
         """Probability that the customer may still buy after `age`."""
 
+    def probability_alive_gradient(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
+        """Derivatives of P(alive) in the logarithms of the parameters, on a last axis."""
+
     def expected_purchases(
         self, horizon: ArrayLike, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
     ) -> FloatArray:
@@ -36,6 +39,14 @@ class TransactionModel(Protocol):
 
     def expected_purchases_if_alive(self, horizon: ArrayLike, frequency: ArrayLike, age: ArrayLike) -> FloatArray:
         """Expected purchases in (age, age + horizon] if the customer is alive; does not depend on recency."""
+
+    def second_moment_if_alive(self, horizon: ArrayLike, frequency: ArrayLike, age: ArrayLike) -> FloatArray:
+        """E[N^2] of the purchases N in (age, age + horizon] if the customer is alive."""
+
+    def order_probabilities_if_alive(
+        self, horizon: ArrayLike, frequency: ArrayLike, age: ArrayLike, most: int
+    ) -> FloatArray:
+        """P(N = 0), ..., P(N = most) if the customer is alive, on a last axis."""
 
     def expected_purchases_new(self, horizon: ArrayLike) -> FloatArray:
         """Expected repeat purchases of a random new customer within `horizon` of the first purchase."""

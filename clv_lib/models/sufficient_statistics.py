@@ -62,7 +62,8 @@ def distinct_rows(columns: Sequence[FloatArray], weight: FloatArray) -> Distinct
     return DistinctRows(tuple(Codes(values, code[first].astype(np.int64)) for values, code in coded), total)
 
 
-def _columns_of_one_length(**columns: ArrayLike) -> dict[str, FloatArray]:
+def columns_of_one_length(**columns: ArrayLike) -> dict[str, FloatArray]:
+    """Return the columns as arrays of doubles by name; ValueError unless all are one-dimensional and of one length."""
     arrays = {name: as_floats(values) for name, values in columns.items()}
     shapes = {array.shape for array in arrays.values()}
     if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
@@ -71,7 +72,8 @@ def _columns_of_one_length(**columns: ArrayLike) -> dict[str, FloatArray]:
     return arrays
 
 
-def _refuse(bad: NDArray[np.bool_], reason: str, columns: dict[str, FloatArray]) -> None:
+def refuse_rows(bad: NDArray[np.bool_], reason: str, columns: dict[str, FloatArray]) -> None:
+    """ValueError with the reason, the number of bad rows and the values of the first one, if there is one."""
     if bad.any():
         row = int(np.argmax(bad))
         values = ", ".join(f"{name}={array[row]!r}" for name, array in columns.items())
@@ -93,16 +95,16 @@ class TransactionStatistics:
 
     def __post_init__(self) -> None:
         """Convert to doubles and refuse what cannot have happened."""
-        columns = _columns_of_one_length(
+        columns = columns_of_one_length(
             frequency=self.frequency, recency=self.recency, age=self.age, weight=self.weight
         )
         x, t_x, age, weight = columns.values()
         finite = np.isfinite(x) & np.isfinite(t_x) & np.isfinite(age) & np.isfinite(weight)
-        _refuse(~finite, "not a finite number", columns)
-        _refuse((x < 0) | (x != np.floor(x)), "frequency is not a count", columns)
-        _refuse((t_x < 0) | (t_x > age), "recency is not between 0 and age", columns)
-        _refuse((x == 0) != (t_x == 0), "recency must be 0 exactly when frequency is 0", columns)
-        _refuse(weight <= 0, "weight is not positive", columns)
+        refuse_rows(~finite, "not a finite number", columns)
+        refuse_rows((x < 0) | (x != np.floor(x)), "frequency is not a count", columns)
+        refuse_rows((t_x < 0) | (t_x > age), "recency is not between 0 and age", columns)
+        refuse_rows((x == 0) != (t_x == 0), "recency must be 0 exactly when frequency is 0", columns)
+        refuse_rows(weight <= 0, "weight is not positive", columns)
         for name, array in columns.items():
             object.__setattr__(self, name, array)
 
@@ -141,12 +143,12 @@ class SpendStatistics:
 
     def __post_init__(self) -> None:
         """Convert to doubles and refuse what the model cannot explain."""
-        columns = _columns_of_one_length(frequency=self.frequency, mean_spend=self.mean_spend, weight=self.weight)
+        columns = columns_of_one_length(frequency=self.frequency, mean_spend=self.mean_spend, weight=self.weight)
         x, mean, weight = columns.values()
-        _refuse(~(np.isfinite(x) & np.isfinite(mean) & np.isfinite(weight)), "not a finite number", columns)
-        _refuse((x < 1) | (x != np.floor(x)), "frequency is not a count of at least 1", columns)
-        _refuse(mean <= 0, "mean spend is not above 0", columns)
-        _refuse(weight <= 0, "weight is not positive", columns)
+        refuse_rows(~(np.isfinite(x) & np.isfinite(mean) & np.isfinite(weight)), "not a finite number", columns)
+        refuse_rows((x < 1) | (x != np.floor(x)), "frequency is not a count of at least 1", columns)
+        refuse_rows(mean <= 0, "mean spend is not above 0", columns)
+        refuse_rows(weight <= 0, "weight is not positive", columns)
         for name, array in columns.items():
             object.__setattr__(self, name, array)
 

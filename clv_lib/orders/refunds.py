@@ -154,6 +154,7 @@ def customer_refunds(refunds: DataFrame) -> DataFrame:
         F.col("known_order_id").alias("order_id"),
         F.col("order_customer_id").alias("customer_id"),
         "attribution",
+        F.col("order_ordered_date").alias("ordered_date"),
         converted("refund_amount").alias("refund_amount"),
         converted("cost_recovered_amount").alias("cost_recovered_amount"),
         "currency_code",

@@ -12,9 +12,10 @@ from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.errors import ConflictError, QualityGateFailed, UnknownCommand, did_you_mean
 from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, create_catalog_views, pin_source, reported
 from clv_lib.pipeline import audit as auditing
-from clv_lib.pipeline import gold
+from clv_lib.pipeline import gold, predicting
 from clv_lib.pipeline.intake import intake
 from clv_lib.pipeline.progress import Progress
+from clv_lib.pipeline.recurring import recurring
 from clv_lib.pipeline.workspace import Workspace
 from clv_lib.quality.gate import Verdict
 from clv_lib.runs import (
@@ -39,13 +40,23 @@ if TYPE_CHECKING:
 
 Clock = Callable[[], dt.datetime]
 
-STEPS: tuple[str, ...] = ("intake", "customers", "segments", "predictions", "economics", "audit", "publish")
+STEPS: tuple[str, ...] = (
+    "intake",
+    "customers",
+    "segments",
+    "predictions",
+    "economics",
+    "recurring",
+    "audit",
+    "publish",
+)
 """The steps in their order; each reads what the ones before have stored."""
 
 OPTIONAL_SOURCES: Mapping[str, str] = {
     "refunds": "no refunds are known, so values are before refunds",
     "customers": "no attributes are known; acquisition channels come from the first order alone",
     "marketing_spend": "no spend is known, so CAC and what depends on it is NULL with status spend_missing",
+    "subscriptions": "no contracts are known, so the tables of recurring revenue are empty",
     "exchange_rates": "orders in other currencies than the reporting currency are quarantined",
 }
 
@@ -188,6 +199,7 @@ _STEP_FUNCTIONS: Mapping[str, Callable[[Workspace], Workspace]] = {
     "intake": intake,
     "customers": gold.customers,
     "segments": gold.segments,
-    "predictions": gold.predictions,
+    "predictions": predicting.predictions,
     "economics": gold.economics,
+    "recurring": recurring,
 }

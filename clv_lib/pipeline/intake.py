@@ -40,6 +40,8 @@ from clv_lib.orders.intake import (
 from clv_lib.orders.lines import contradictory_orders, orders_of_lines, refunds_of_lines
 from clv_lib.orders.months import customer_months
 from clv_lib.orders.spend import SPEND_KEY, judged_spend, with_spend_dispositions
+from clv_lib.pipeline.recurring import stored_subscriptions, subscription_rows, write_subscription_periods
+from clv_lib.recurring.subscription_periods import PERIOD_KEY
 
 if TYPE_CHECKING:
     from clv_lib.pipeline.workspace import Workspace
@@ -76,9 +78,18 @@ def intake(work: Workspace) -> Workspace:
     work = work.write_state(CUSTOMER_ORDERS, ordered)
     months = customer_months(work.read(CUSTOMER_ORDERS), work.read(CUSTOMER_REFUNDS))
     work = work.write_state(CUSTOMER_MONTHS, months.sortWithinPartitions("month", "customer_id"))
-    accounts = [accounted, *refund_accounts, *_spend_accounts(work, rates)]
-    work.write(QUARANTINED_ROWS, _union([quarantined(a.rows, a.name, a.key, a.amount) for a in accounts]))
-    work.write(CONSERVATION, _conservation(work, accounts))
+    subscriptions = subscription_rows(work, rates)
+    work = write_subscription_periods(work, subscriptions)
+    accounts = [
+        accounted,
+        *refund_accounts,
+        *_spend_accounts(work, rates),
+        *_subscription_accounts(work, subscriptions),
+    ]
+    work.write_all(
+        (QUARANTINED_ROWS, _union([quarantined(a.rows, a.name, a.key, a.amount) for a in accounts])),
+        (CONSERVATION, _conservation(work, accounts)),
+    )
     return replace(work, run=replace(work.run, value_basis=value_basis(work)))
 
 
@@ -172,6 +183,13 @@ def _spend_accounts(work: Workspace, rates: DataFrame | None) -> list[Accounted]
     return [Accounted("marketing_spend", SPEND_KEY, "spend_amount", normalised_currency(mapped), rows)]
 
 
+def _subscription_accounts(work: Workspace, rows: DataFrame | None) -> list[Accounted]:
+    mapped = work.mapped("subscriptions")
+    if rows is None or mapped is None:
+        return []
+    return [Accounted("subscriptions", PERIOD_KEY, "recurring_amount", normalised_currency(mapped), rows)]
+
+
 def _conservation(work: Workspace, accounts: list[Accounted]) -> DataFrame:
     """What each source held, what was put aside, and what the stored silver tables hold."""
     return _union([total for account in accounts for total in _account(work, account)])
@@ -208,6 +226,7 @@ _STORED: dict[str, Callable[[Workspace, str], DataFrame]] = {
     "orders": _stored_orders,
     "refunds": _stored_refunds,
     LINE_REFUNDS: _stored_refunds,
+    "subscriptions": stored_subscriptions,
 }
 
 

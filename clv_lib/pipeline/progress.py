@@ -46,6 +46,10 @@ class Progress:
         self.steps[-1].rows[table] = rows
         self._log(f"wrote {table}: {rows:,} rows")
 
+    def info(self, text: str) -> None:
+        """Log something that is good to know while the run works."""
+        self._log(text)
+
     def note(self, text: str) -> None:
         """Log something that the reader of the results should know, and keep it for the summary."""
         self.notes.append(text)

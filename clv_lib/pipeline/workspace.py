@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from clv_lib.pipeline.progress import Progress
     from clv_lib.runs import Run
     from clv_lib.settings.models import Settings
+
+
+_WRITTEN_AT_A_TIME = 3
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,17 @@ class Workspace:
     def write(self, table: Table, frame: DataFrame) -> None:
         """Write the run's rows of a gold table."""
         self.progress.written(table.name, self.lake.write_snapshot(table, frame, self.run.run_id))
+
+    def write_all(self, *parts: tuple[Table, DataFrame]) -> None:
+        """Write gold tables that do not read each other, some at a time: while one is planned another is computed."""
+
+        def written(part: tuple[Table, DataFrame]) -> int:
+            return self.lake.write_snapshot(*part, self.run.run_id)
+
+        with ThreadPoolExecutor(max_workers=_WRITTEN_AT_A_TIME) as pool:
+            counts = list(pool.map(written, parts))
+        for (table, _), rows in zip(parts, counts, strict=True):
+            self.progress.written(table.name, rows)
 
     def write_state(self, table: Table, frame: DataFrame) -> Workspace:
         """Write a silver table and remember the version that this run wrote."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from clv_lib.report.acquisition import acquisition
 from clv_lib.report.customers import best_segments, churn, customer_figures, customers, segment_rows
-from clv_lib.report.trust import model_fit, notes, quality
+from clv_lib.report.trust import accuracy, model_fit, notes, quality
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,7 +23,7 @@ __all__ = ["headline", "summary"]
 
 
 def summary(spark: SparkSession, settings: Settings, outcome: Outcome, figures: Mapping[str, Any]) -> str:
-    """About 45 lines of up to 100 characters on what is published; `figures` are those of `headline`.
+    """About 55 lines of up to 100 characters on what is published; `figures` are those of `headline`.
 
     The views of the published tables must be registered in the session under the tables' names.
     """
@@ -39,7 +39,8 @@ def summary(spark: SparkSession, settings: Settings, outcome: Outcome, figures: 
         churn(segments, settings),
         best_segments(segments, settings),
         acquisition(spark, settings),
-        model_fit(spark, settings),
+        model_fit(spark),
+        accuracy(spark),
         quality(spark),
         notes(settings, outcome),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from clv_lib.report.text import count, labelled, significant, wrapped
+from clv_lib.report.text import count, labelled, percent, significant, wrapped
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -19,6 +19,10 @@ WARNING_MARK = "warning: "
 """How the notes of a run begin that repeat a warning of the gate."""
 
 _FITS = "SELECT * FROM model_fits ORDER BY model_id, segment_id, parameter"
+
+_ACCURACY = """
+SELECT * FROM prediction_accuracy WHERE segment_id = 'all:all' ORDER BY calibration_end_date DESC, model_id
+"""
 
 _CHECKS = """
 SELECT table_name, expectation, meaning, severity, is_success, observed_value, threshold
@@ -38,20 +42,73 @@ ORDER BY source_name, disposition <> 'input', disposition <> 'accepted', row_cou
 """
 
 
-def model_fit(spark: SparkSession, settings: Settings) -> list[str]:
+def model_fit(spark: SparkSession) -> list[str]:
     """Parameters with standard errors, log-likelihood and convergence of each fit, and how to read P(alive)."""
     rows = spark.sql(_FITS).collect()
     if not rows:
         return labelled("Models", "none was fitted")
     fits = [list(fit) for _, fit in groupby(rows, key=lambda row: (row["model_id"], row["segment_id"]))]
-    used = (settings.predictions.model, SPEND_MODEL)
-    lines = [line for fit in fits if fit[0]["model_id"] in used for line in _fit_lines(fit)]
-    others = [_short(fit[0]) for fit in fits if fit[0]["model_id"] not in used]
+    taken = [fit for fit in fits if fit[0]["is_published_model"] or fit[0]["model_id"] == SPEND_MODEL]
+    lines = [line for fit in taken for line in _fit_lines(fit)]
+    lines += [line for fit in taken if fit[0]["selection_reason"] for line in wrapped(_taken(fit[0]), "  taken: ")]
+    others = [_short(fit[0]) for fit in fits if fit not in taken]
     if others:
         lines += wrapped(", ".join(others), "  also fitted: ")
-    if settings.predictions.model == "bg_nbd":
+    if any(fit[0]["model_id"] == "bg_nbd" for fit in taken):
         lines.append("  BG/NBD calls every one-time buyer alive; churn_probability, of MBG/NBD, does not")
     return ["Models (estimate ± standard error, times in weeks)", *lines]
+
+
+def accuracy(spark: SparkSession) -> list[str]:
+    """What the published model said of the last days before it saw them, and whether a simple rule did better."""
+    rows = spark.sql(_ACCURACY).collect()
+    published = [row for row in rows if row["is_published_model"] and row["orders_rmse"] is not None]
+    if not published:
+        return labelled("Accuracy", "the published model was not compared with days that it had not seen")
+    row = published[0]
+    lines = labelled(
+        "Accuracy",
+        f"of {row['model_id']} over the {row['horizon_days']} days after {row['calibration_end_date']}, not seen by it:"
+        f" {count(round(row['predicted_orders']))} orders predicted, {count(round(row['actual_orders']))} came"
+        f" ({_within(row['actual_orders'], row['orders_total_lower'], row['orders_total_upper'])});"
+        f" {_value(row)}",
+    )
+    nominal = percent(row["interval_level"], 0)
+    inside = f"{percent(row['orders_interval_coverage'])} of customers had orders within their {nominal} interval"
+    lines += wrapped(f"{inside}, {percent(row['amount_interval_coverage'])} value", "  ")
+    return lines + wrapped(_against_baselines(row, rows), "  ")
+
+
+def _taken(row: Row) -> str:
+    return f"{row['model_id']}, {row['selection_reason']}"
+
+
+def _within(actual: float, lower: float | None, upper: float | None) -> str:
+    if lower is None or upper is None:
+        return "no interval"
+    where = "inside" if lower <= actual <= upper else "OUTSIDE"
+    return f"{where} the interval {lower:,.0f} to {upper:,.0f}"
+
+
+def _value(row: Row) -> str:
+    if row["predicted_amount"] is None:
+        return "no value was predicted"
+    interval = _within(row["actual_amount"], row["amount_total_lower"], row["amount_total_upper"])
+    return f"value {row['predicted_amount']:,.0f} predicted, {row['actual_amount']:,.0f} came ({interval})"
+
+
+def _against_baselines(row: Row, rows: list[Row]) -> str:
+    """Errors of the model beside those of the simple rules on the same customers."""
+    rules = [
+        f"{other['model_id']} {other['orders_rmse']:.3f}"
+        for other in rows
+        if other["is_baseline"] and other["orders_rmse"] is not None
+        and other["calibration_end_date"] == row["calibration_end_date"]
+    ]  # fmt: skip
+    verdict = (
+        "better than each simple rule" if row["beats_baselines"] else "WORSE than a simple rule: do not rely on it"
+    )
+    return f"error of orders per customer (root mean square) {row['orders_rmse']:.3f}, {verdict} ({', '.join(rules)})"
 
 
 def _short(row: Row) -> str:

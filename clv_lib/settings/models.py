@@ -29,6 +29,7 @@ Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1)]
 Days = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=36_500)]
 Share = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0, le=1)]
 Money = Annotated[Decimal, BeforeValidator(_no_boolean), Field(gt=0)]
+SubscriptionStatus = Annotated[Literal["trialing", "active", "past_due", "paused", "unpaid"], BeforeValidator(lower)]
 LowerText = Annotated[str, BeforeValidator(lower), Field(min_length=1)]
 
 
@@ -87,14 +88,34 @@ class Rfm(Section):
 class Predictions(Section):
     """Which model predicts customer value, and how far."""
 
-    model: Annotated[Literal["bg_nbd", "mbg_nbd"], BeforeValidator(lower)] = Field(
-        default="bg_nbd", description="Model of future orders: bg_nbd or mbg_nbd."
+    model: Annotated[Literal["auto", "bg_nbd", "mbg_nbd", "pareto_nbd"], BeforeValidator(lower)] = Field(
+        default="auto",
+        description="Model of future orders: bg_nbd, mbg_nbd or pareto_nbd; auto: the best of them on the holdout.",
     )
     horizons_days: Annotated[tuple[Days, ...], Field(min_length=1)] = Field(
         default=(90, 180, 365), description="Days after as_of for which orders and value are predicted; each a row."
     )
     annual_discount_rate: Annotated[float, BeforeValidator(_no_boolean), Field(ge=0, le=10)] = Field(
         default=0.10, description="Discount rate per year, as a ratio, compounded."
+    )
+    interval_level: Annotated[float, BeforeValidator(_no_boolean), Field(ge=0.5, le=0.995)] = Field(
+        default=0.95, description="Level of the intervals of predictions, as a ratio: 0.95 is 95 %."
+    )
+    holdout_days: Annotated[int, BeforeValidator(_no_boolean), Field(ge=0, le=3_650)] = Field(
+        default=180, description="Last days that the models do not see when they are compared; 0: no comparison."
+    )
+    holdout_origins: Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=12)] = Field(
+        default=1, description="How many holdouts, one before the other, as far as the history reaches."
+    )
+    max_accuracy_customers: Count = Field(
+        default=200_000, description="Most customers that are compared on a holdout; more: a sample by hash."
+    )
+    churn_risk_cuts: tuple[Share, Share] = Field(
+        default=(0.3, 0.7), description="Churn probabilities from which the risk is medium, and high."
+    )
+    spend_tier_shares: tuple[Share, Share] = Field(
+        default=(0.2, 0.5),
+        description="Share of the customers, by predicted value, in tier high, and in high and medium together.",
     )
     minimum_customers: Count = Field(default=100, description="With fewer customers than this no model is fitted.")
     max_fit_rows: Count = Field(
@@ -108,6 +129,13 @@ class Predictions(Section):
             raise check.refusal("a horizon is given twice", expected="different numbers of days")
         return tuple(sorted(horizons))
 
+    @field_validator("churn_risk_cuts", "spend_tier_shares")
+    @classmethod
+    def _cuts_ascend(cls, cuts: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < cuts[0] < cuts[1] < 1:
+            raise check.refusal("the cuts are not in order", expected="two ascending numbers between 0 and 1")
+        return cuts
+
 
 class Economics(Section):
     """How customer value is compared with the cost of acquisition."""
@@ -118,9 +146,42 @@ class Economics(Section):
     target_ltv_to_cac: Money = Field(
         default=Decimal(3), description="Value over acquisition cost to be reached; gives the maximum cost."
     )
+    payback_cap_months: Count = Field(
+        default=12,
+        description="Months after that of the first order in which a customer must have paid its cost; limits the "
+        "maximum cost.",
+    )
     spend_purposes: Annotated[tuple[Literal["acquisition", "retention", "brand"], ...], Field(min_length=1)] = Field(
         default=("acquisition",), description="Purposes of marketing spend that count as acquisition cost."
     )
+
+
+class Recurring(Section):
+    """What counts as recurring revenue; the vendors of billing software differ in each of these."""
+
+    paying_statuses: tuple[SubscriptionStatus, ...] = Field(
+        default=("active", "past_due"),
+        description="Statuses of a subscription period in which its charge counts; in the others it counts 0.",
+    )
+    subtract_discounts: bool = Field(default=True, description="Take discounts off; false: list prices count.")
+    end_is_inclusive: bool = Field(
+        default=False, description="ended_date is the last day of a period; false: the first day after it."
+    )
+    reactivation_window_months: Count | None = Field(
+        default=None,
+        description="Months without recurring revenue after which a returning customer is new again; none: never.",
+    )
+    retention_counts_reactivated: bool = Field(
+        default=False,
+        description="Net and gross retention count customers of 12 months ago who had left in between and came back.",
+    )
+
+    @field_validator("paying_statuses")
+    @classmethod
+    def _named_once(cls, statuses: tuple[str, ...]) -> tuple[str, ...]:
+        if not statuses or len(set(statuses)) < len(statuses):
+            raise check.refusal("these are not statuses", expected="one or more statuses, each once")
+        return statuses
 
 
 class Gate(Section):
@@ -169,6 +230,7 @@ class Settings(Section):
     rfm: Rfm = Field(default_factory=Rfm, description="How RFM scores are named.")
     predictions: Predictions = Field(default_factory=Predictions, description="Model and horizons of predictions.")
     economics: Economics = Field(default_factory=Economics, description="Value against cost of acquisition.")
+    recurring: Recurring = Field(default_factory=Recurring, description="What counts as recurring revenue.")
     gate: Gate = Field(default_factory=Gate, description="Limits above which nothing is published.")
     retention: Retention = Field(default_factory=Retention, description="How much of the past is kept.")
     spark: Annotated[dict[str, OptionText], BeforeValidator(empty_map)] = Field(

@@ -96,6 +96,7 @@ class Sources(Section):
     refunds: Source | None = Field(default=None, description="Refunds of orders.")
     customers: Source | None = Field(default=None, description="Attributes of customers.")
     marketing_spend: Source | None = Field(default=None, description="Marketing spend by day and channel.")
+    subscriptions: Source | None = Field(default=None, description="Periods of subscriptions with their charges.")
     exchange_rates: Source | None = Field(default=None, description="Exchange rates by day.")
 
     def configured(self) -> dict[str, Source]:

@@ -1,4 +1,4 @@
-"""Simulated customers of BG/NBD and MBG/NBD with known parameters, for the tests of the models."""
+"""Simulated customers of BG/NBD, MBG/NBD and Pareto/NBD with known parameters, for the tests of the models."""
 
 from __future__ import annotations
 
@@ -49,6 +49,23 @@ def simulate(
         alive[seen] = stays[before]
         active = active[stays]
     return Customers(frequency, recency, age, alive, future)
+
+
+def simulate_pareto(
+    parameters: tuple[float, float, float, float], age: FloatArray, seed: int, *, horizon: float = 0.0
+) -> Customers:
+    """Draw customers of Pareto/NBD: given their number, purchase times are uniform over the time alive."""
+    r, alpha, s, beta = parameters
+    random = np.random.default_rng(seed)
+    count = len(age)
+    rate, leaving = random.gamma(r, 1 / alpha, count), random.gamma(s, 1 / beta, count)
+    life = random.exponential(1.0, count) / np.maximum(leaving, 1e-300)
+    observed = np.minimum(life, age)
+    frequency = random.poisson(rate * observed).astype(np.float64)
+    latest = random.random(count) ** (1 / np.maximum(frequency, 1))
+    recency = np.where(frequency > 0, observed * latest, 0.0)
+    future = random.poisson(rate * np.clip(life - age, 0.0, horizon)).astype(np.float64)
+    return Customers(frequency, recency, age, life > age, future)
 
 
 def simulate_spend(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import numpy as np
 import pytest
 from scipy import integrate, special
@@ -117,21 +115,6 @@ def test_arguments_broadcast_and_nan_stays_nan(model: TransactionModel) -> None:
     assert expected.shape == (2, 3)
     assert expected[1, 2] == pytest.approx(float(model.expected_purchases(13.0, 5.0, 20.0, 30.0)), rel=1e-14)
     assert np.isnan(model.expected_purchases(4.0, np.nan, 1.0, 30.0))
-
-
-@pytest.mark.parametrize("model", BOTH)
-def test_sql_says_the_same_as_numpy(model: BgNbd) -> None:
-    x = np.array([0.0, 1.0, 2.0, 26.0, 300.0])
-    t_x, age = np.array([0.0, 3.0, 30.43, 30.86, 100.0]), np.array([12.0, 9.0, 38.86, 31.0, 140.0])
-    database = sqlite3.connect(":memory:")
-    database.create_function("ln", 1, lambda value: float(np.log(value)))
-    database.create_function("exp", 1, lambda value: float(np.exp(value)))
-    database.execute("CREATE TABLE customers (x REAL, t_x_days REAL, age_days REAL)")
-    database.executemany("INSERT INTO customers VALUES (?, ?, ?)", np.array([x, 7 * t_x, 7 * age]).T.tolist())
-    column = model.probability_alive_sql("x", "(t_x_days / 7)", "(age_days / 7)")
-    found = [row[0] for row in database.execute(f"SELECT {column} FROM customers ORDER BY rowid")]
-    database.close()
-    np.testing.assert_allclose(found, model.probability_alive(x, t_x, age), rtol=1e-10, atol=1e-300)
 
 
 def test_months_end_with_the_horizon() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clv_lib.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("orders", "refunds", "customers", "marketing_spend", "exchange_rates")
+SOURCES = ("orders", "refunds", "customers", "marketing_spend", "subscriptions", "exchange_rates")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,10 @@ METRICS = (
     " historic_clv_amount decimal(28,4), exposure_days int"
 )
 SPEND = "period_month date, channel string, cost_type string, is_paid boolean, spend_amount decimal(28,4)"
+MONTHS = (
+    "customer_id string, month date, order_count bigint, margin_order_count bigint, net_amount decimal(28,4),"
+    " margin_amount decimal(28,4), first_day_margin_amount decimal(28,4)"
+)
 PREDICTIONS = "customer_id string, predicted_clv_amount decimal(28,4)"
 
 CUSTOMERS = [
@@ -55,6 +59,15 @@ def customers(spark: SparkSession, rows: list[tuple[Any, ...]] = CUSTOMERS) -> D
     return spark.createDataFrame(typed, METRICS)
 
 
+def months(spark: SparkSession, rows: list[tuple[Any, ...]] = CUSTOMERS) -> DataFrame:
+    """One order per customer, in the first month, that gave all of its value."""
+    found = []
+    for customer, cohort, _, value, _ in rows:
+        amount = Decimal(value or 0)
+        found.append((customer, cohort, 1, int(value is not None), 2 * amount, amount, amount))
+    return spark.createDataFrame(found, MONTHS)
+
+
 def spend(spark: SparkSession) -> DataFrame:
     return spark.createDataFrame([(*rest, Decimal(amount)) for *rest, amount in BOOKINGS], SPEND)
 
@@ -76,7 +89,7 @@ def economics(spark_session: SparkSession) -> Cells:
     predictions = spark_session.createDataFrame(predicted, PREDICTIONS)
     metrics = customers(spark_session)
     of_cohorts = acquisition_costs(metrics, spend(spark_session), AS_OF)
-    found = unit_economics(metrics, predictions, of_cohorts, ECONOMICS, AS_OF)
+    found = unit_economics(months(spark_session), metrics, predictions, of_cohorts, ECONOMICS, AS_OF)
     assert dict(found.dtypes) == UNIT_ECONOMICS.schema
     return cells(found, "cohort_month")
 
@@ -135,19 +148,38 @@ def test_value_and_cost_are_of_the_same_cohort(economics: Cells) -> None:
     assert row.cac_amount == Decimal("30.005")
     assert (row.ltv_to_cac_ratio, row.ratio_status) == (Decimal("2.99950008"), "ok")  # 90 / 30.005
     assert row.monthly_value_per_customer == Decimal("15.21875")  # 120 x 30.4375 / 240 days
-    assert (row.simple_payback_months, row.payback_status) == (Decimal("1.97158111"), "ok")  # 30.005 / 15.21875
-    assert (row.max_allowable_cac_amount, row.max_cac_status) == (30, "ok")
+    assert (row.simple_payback_months, row.simple_payback_status) == (Decimal("1.97158111"), "ok")  # 30.005 / 15.21875
+    assert (row.max_allowable_cac_amount, row.max_cac_status) == (30, "cap_month_not_observed")
     total = economics[JANUARY, "blended", "all"]
     assert (total.customer_count, total.clv_amount) == (3, Decimal("64.33333333"))
+
+
+def test_each_kind_of_cost_has_its_break_even(economics: Cells) -> None:
+    # January's search customers earned 120 with their first orders: media cost 60.01, everything 80.01.
+    found = {kind: economics[JANUARY, kind, "search"] for kind in ("paid", "fully_loaded")}
+    assert {kind: row.cac_amount for kind, row in found.items()} == {
+        "paid": Decimal("30.005"),
+        "fully_loaded": Decimal("40.005"),
+    }
+    assert {(r.cac_payback_months, r.break_even_month, r.payback_status) for r in found.values()} == {
+        (0, JANUARY, "ok")
+    }
+    assert {(r.first_order_margin_amount, r.is_first_order_profitable) for r in found.values()} == {(60, True)}
+    free, nobody = economics[JANUARY, "blended", "unattributed"], economics[JANUARY, "blended", "tv"]
+    assert (free.cac_payback_months, free.payback_status) == (0, "zero_cac")
+    assert (nobody.cac_payback_months, nobody.payback_status, nobody.observed_months) == (None, "cac_unknown", 4)
+    loss = economics[MARCH, "blended", "all"]
+    assert (loss.cac_payback_months, loss.payback_status, loss.observed_months) == (None, "not_reached", 2)
+    assert economics[APRIL, "fully_loaded", "mail"].payback_status == "ok"
 
 
 def test_undefined_economics_have_a_status(economics: Cells) -> None:
     free = economics[JANUARY, "blended", "unattributed"]
     assert (free.ltv_to_cac_ratio, free.ratio_status) == (None, "zero_cac")
-    assert (free.simple_payback_months, free.payback_status) == (0, "zero_cac")
+    assert (free.simple_payback_months, free.simple_payback_status) == (0, "zero_cac")
     nobody = economics[JANUARY, "blended", "tv"]
     assert (nobody.customer_count, nobody.clv_amount, nobody.clv_status) == (0, None, "no_customers")
-    assert (nobody.ratio_status, nobody.payback_status, nobody.max_cac_status) == (
+    assert (nobody.ratio_status, nobody.simple_payback_status, nobody.max_cac_status) == (
         "cac_unknown",
         "cac_unknown",
         "value_unknown",
@@ -155,16 +187,18 @@ def test_undefined_economics_have_a_status(economics: Cells) -> None:
     assert nobody.clv_basis == "contribution_margin"
     loss = economics[MARCH, "blended", "all"]
     assert (loss.clv_amount, loss.ltv_to_cac_ratio, loss.ratio_status) == (-3, Decimal("-0.1"), "ok")
-    assert (loss.simple_payback_months, loss.payback_status) == (None, "no_value")
+    assert (loss.simple_payback_months, loss.simple_payback_status) == (None, "no_value")
     assert (loss.max_allowable_cac_amount, loss.max_cac_status) == (0, "unprofitable")
     past = economics[APRIL, "fully_loaded", "mail"]
     assert (past.clv_amount, past.predicted_clv_avg, past.clv_status) == (40, None, "historic_only")
 
 
 def test_one_unknown_value_makes_the_cohort_unknown(spark: SparkSession) -> None:
-    metrics = customers(spark, [("a", MAY, "search", 10, 5), ("b", MAY, "search", None, 5)])
+    bought = [("a", MAY, "search", 10, 5), ("b", MAY, "search", None, 5)]
+    metrics = customers(spark, bought)
     costs = acquisition_costs(metrics, spend(spark), AS_OF)
-    row = cells(unit_economics(metrics, None, costs, ECONOMICS, AS_OF), "cohort_month")[MAY, "blended", "search"]
+    found = unit_economics(months(spark, bought), metrics, None, costs, ECONOMICS, AS_OF)
+    row = cells(found, "cohort_month")[MAY, "blended", "search"]
     assert (row.customer_count, row.historic_clv_avg, row.clv_amount, row.clv_status) == (
         2,
         None,

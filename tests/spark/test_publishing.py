@@ -226,7 +226,7 @@ def test_a_killed_step_leaves_the_old_snapshot_and_can_be_run_again(
         job.wait(timeout=60)
     assert job.returncode == -signal.SIGKILL, "".join(said)
     assert seen_by_readers(demo.lake) == candidate.seen_before
-    for name in ("segments", "economics", "audit", "publish"):
+    for name in ("segments", "economics", "recurring", "audit", "publish"):
         step(demo, name)
     now = Pointer(demo.lake).current()
     assert now is not None and now.snapshot_id == candidate.run_id

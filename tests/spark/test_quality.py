@@ -54,6 +54,8 @@ GOOD_VALUES: dict[str, dict[str, Any]] = {
     "customer_orders": {"gross_amount": Decimal(3)},
     "customer_metrics": {"is_churned": False, "churned_date": None},
     "segment_metrics": {"customer_count_end": 2},
+    "cohort_metrics": {"months_since_first_order": 0},
+    "unit_economics": {"cac_payback_months": 0},
 }
 
 

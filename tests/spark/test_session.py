@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 def test_fixed_settings_are_in_force(spark: SparkSession) -> None:
     assert {key: spark.conf.get(key) for key in FIXED_CONF} == dict(FIXED_CONF)
+
+
+def test_plans_of_failed_queries_are_not_printed(spark: SparkSession) -> None:
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        assert logging.getLogger(name).disabled
 
 
 def test_a_running_session_is_joined(spark: SparkSession) -> None:

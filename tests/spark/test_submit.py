@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from clv_lib import jars
 from clv_lib.java import find_java
@@ -126,14 +128,17 @@ def test_driver_and_workers_import_clv_from_the_zip(submitted: Submit) -> None:
     assert found["month"] == "2024-02-01"
 
 
-def test_the_job_intake_runs_a_step_on_a_csv_file(submitted: Submit) -> None:
+def test_the_job_run_publishes_a_csv_file(submitted: Submit) -> None:
     write_orders(submitted.folder)
-    job = shutil.copy(ROOT / "jobs" / "intake.py", submitted.folder)
+    job = shutil.copy(ROOT / "jobs" / "run.py", submitted.folder)
     answer = submitted(Path(job), "--config", str(submitted.folder / "clv.yaml"), "--as-of", "2024-12-31")
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
-    assert "run 20241231-" in answer.stdout and "customer_orders" in answer.stdout
-    assert (submitted.folder / "lake" / "silver" / "customer_orders" / "_delta_log").is_dir()
-    assert not (submitted.folder / "lake" / "control" / "published").exists()
+    lake = submitted.folder / "lake"
+    [pointer] = DeltaTable(str(lake / "control" / "published")).to_pyarrow_table().to_pylist()
+    assert pointer["snapshot_id"].startswith("20241231-") and f"run {pointer['snapshot_id']}" in answer.stdout
+    metrics = DeltaTable(str(lake / "gold" / "customer_metrics")).to_pyarrow_table().to_pylist()
+    assert len(metrics) == 12
+    assert sum(row["lifetime_net_amount"] for row in metrics) == sum(Decimal(f"{10 + n}.50") for n in range(30))
 
 
 def test_a_wrong_configuration_ends_with_exit_code_2(submitted: Submit) -> None:

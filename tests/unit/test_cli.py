@@ -15,7 +15,7 @@ import pytest
 from clv_lib import __version__, doctor
 from clv_lib import cli as command_line
 from clv_lib.cli import main
-from clv_lib.cli.logs import Journal, JsonFormatter, TextFormatter, error_text, set_up
+from clv_lib.cli.logs import Journal, JsonFormatter, TextFormatter, error_text
 from clv_lib.cli.outcomes import recorded
 from clv_lib.cli.parser import STEP_NAMES, build_parser
 from clv_lib.cli.rendering import render, table_lines
@@ -341,12 +341,6 @@ def test_writing_statements_are_refused(statement: str, config: str, capsys: pyt
 def test_the_first_word_ignores_comments_and_brackets() -> None:
     assert first_word("  ( -- drop\n /* delete */ ( select 1))") == "SELECT"
     assert first_word("--") == ""
-
-
-def test_plans_of_failed_queries_are_not_printed() -> None:
-    set_up("text")
-    assert logging.getLogger("SQLQueryContextLogger").disabled
-    assert logging.getLogger("DataFrameQueryContextLogger").disabled
 
 
 def test_the_doctor_ends_with_the_gravest_fault() -> None:

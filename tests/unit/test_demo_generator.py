@@ -1,4 +1,4 @@
-"""The demo data agrees with the truth it claims: rows, money, costs and the latent purchase process."""
+"""The demo data agrees with the truth it claims: rows, money, costs, subscriptions and the latent purchase process."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
-from clv_lib.demo import DemoData, DemoParameters, DirtRates, generate
-from clv_lib.demo.generator import ORDER_COLUMNS, REFUND_COLUMNS, SPEND_COLUMNS
+from clv_lib.contracts.inputs import SUBSCRIPTIONS
+from clv_lib.demo import DemoData, DemoParameters, DirtRates, SubscriptionRates, generate
+from clv_lib.demo.generator import ORDER_COLUMNS, REFUND_COLUMNS, SPEND_COLUMNS, SUBSCRIPTION_COLUMNS
 from clv_lib.errors import ConfigurationError
 
 SMALL = DemoParameters(seed=7, customers=600)
@@ -59,6 +61,8 @@ def test_columns_follow_the_input_contract(small: DemoData) -> None:
     assert tuple(small.orders.columns) == ORDER_COLUMNS
     assert tuple(small.refunds.columns) == REFUND_COLUMNS
     assert tuple(small.marketing_spend.columns) == SPEND_COLUMNS
+    assert tuple(small.subscriptions.columns) == SUBSCRIPTION_COLUMNS
+    assert set(SUBSCRIPTION_COLUMNS) - set(SUBSCRIPTIONS.columns) == set()
     assert str(small.orders["ordered_at"].dtype) == "datetime64[ns, UTC]"
     money = small.orders["total_amount"].map(lambda value: value.as_tuple().exponent)
     assert set(money) == {-4}
@@ -254,6 +258,117 @@ def test_winter_months_sell_more_than_the_months_around_them(full: DemoData) -> 
         winter = np.mean([month[f"{year}-11"], month[f"{year}-12"]])
         around = np.mean([month[f"{year}-10"], month[f"{year + 1}-01"]])
         assert winter > 1.08 * around
+
+
+def sound_periods(data: DemoData) -> pd.DataFrame:
+    """The periods that a job with the default rules accepts, written again from the contract."""
+    rows = data.subscriptions
+    ends = rows["ended_date"].fillna(date.max)
+    return rows[rows["billing_interval"].isin(["month", "year"]) & (ends >= rows["started_date"])]
+
+
+def mrr_from_changes(periods: pd.DataFrame, months: list[date]) -> dict[date, Decimal]:
+    """MRR at each month's end as the sum of all starts and ends up to it: what begins and ends within one cancels."""
+    changed = dict.fromkeys(months, Decimal(0))
+    for row in periods[periods["status"].isin(["active", "past_due"])].itertuples():
+        charge = row.recurring_amount - row.discount_amount
+        mrr = round(charge / (12 if row.billing_interval == "year" else 1), 4)
+        changed[row.started_date.replace(day=1)] += mrr
+        if row.ended_date is not None:
+            changed[row.ended_date.replace(day=1)] -= mrr
+    return dict(zip(months, np.cumsum([changed[month] for month in months]), strict=True))
+
+
+def test_subscriptions_change_no_other_table(small: DemoData) -> None:
+    other = generate(replace(SMALL, subscriptions=SubscriptionRates(subscriber_share=0.9)))
+    assert len(other.subscriptions) > 2 * len(small.subscriptions)
+    for name, frame in small.tables().items():
+        if name != "subscriptions":
+            pd.testing.assert_frame_equal(frame, other.tables()[name])
+
+
+def test_periods_of_a_subscription_follow_the_first_order_without_overlap(full: DemoData) -> None:
+    periods = sound_periods(full).sort_values(["customer_id", "started_date"])
+    first_ordered = full.truth.customers.set_index("customer_id")["first_order_date"]
+    assert (periods["started_date"] > periods["customer_id"].map(first_ordered)).all()
+    ends = periods["ended_date"].fillna(date.max)
+    assert (periods["started_date"] < ends).all()
+    following = periods.groupby("customer_id")["started_date"].shift(-1).fillna(date.max)
+    assert (ends <= following).all()
+    assert periods["ended_date"].dropna().max() <= DemoParameters().as_of
+    is_same = periods["subscription_id"] == periods.groupby("customer_id")["subscription_id"].shift(-1)
+    assert (ends[is_same] == following[is_same]).all()
+    assert (full.subscriptions["updated_at"] < pd.Timestamp(DemoParameters().as_of + timedelta(days=1), tz="UTC")).all()
+
+
+def test_faults_of_subscriptions_are_as_many_as_the_truth_says(small: DemoData) -> None:
+    rows, faults = small.subscriptions, small.truth.recurring.rows_by_fault
+    sound = sound_periods(small)
+    assert len(sound) == faults["accepted"] and sum(faults.values()) == len(rows)
+    assert (rows["billing_interval"] == "fortnight").sum() == faults["unknown_interval"] == 1
+    known = rows["billing_interval"] != "fortnight"
+    assert known.sum() - len(sound) == faults["ended_before_started"] == 1
+    assert not set(rows["subscription_id"][~rows.index.isin(sound.index)]) & set(sound["subscription_id"])
+    assert rows["subscription_period_id"].is_unique
+
+
+def test_true_mrr_of_each_month_is_what_started_and_ended_up_to_it(full: DemoData) -> None:
+    months = full.truth.recurring.months
+    expected = mrr_from_changes(sound_periods(full), months["period_month"].tolist())
+    assert dict(zip(months["period_month"], months["mrr_end"], strict=True)) == expected
+    assert (months["mrr_start"][1:].to_numpy() == months["mrr_end"][:-1].to_numpy()).all()
+    gained = months["new_amount"] + months["reactivation_amount"] + months["expansion_amount"]
+    lost = months["contraction_amount"] + months["churn_amount"]
+    assert (months["mrr_start"] + gained - lost == months["mrr_end"]).all()
+    come = months["new_customer_count"] + months["reactivated_customer_count"]
+    counted = months["customer_count_start"] + come - months["churned_customer_count"]
+    assert (counted == months["customer_count_end"]).all()
+
+
+def test_movements_of_a_customer_follow_each_other(full: DemoData) -> None:
+    lives = full.truth.recurring.movements.groupby("customer_id")
+    for _, life in lives:
+        kinds = life["movement_type"].tolist()
+        assert kinds[0] == "new" and "new" not in kinds[1:]
+        came_back = [before == "churn" for before in kinds[:-1]]
+        assert came_back == [kind == "reactivation" for kind in kinds[1:]]
+        assert (life["mrr_end"].to_numpy()[:-1] == life["mrr_start"].to_numpy()[1:]).all()
+
+
+def test_subscriptions_of_the_full_demo_hold_every_kind_of_life(full: DemoData) -> None:
+    periods, recurring = sound_periods(full), full.truth.recurring
+    assert periods["customer_id"].nunique() == pytest.approx(200, abs=20)
+    types = full.customers.set_index("customer_id")["customer_type"]
+    assert set(periods["customer_id"].map(types)) == {"b2b"}
+    assert set(periods["status"]) == {"active", "past_due", "paused", "trialing"}
+    assert set(periods["plan_id"]) == {"basic", "standard", "premium"}
+    kinds = recurring.movements["movement_type"].value_counts()
+    assert set(kinds.index) == {"new", "reactivation", "expansion", "contraction", "churn"} and kinds.min() >= 10
+    types = recurring.movements["churn_type"].value_counts()
+    assert set(types.index) == {"voluntary", "involuntary", "unknown"} and types.min() >= 5
+    assert "paused" in set(recurring.movements["churn_reason"])
+    assert (periods["subscription_id"].str.endswith("-2")).any()
+    assert periods["ended_date"].isna().sum() > 100
+
+
+@pytest.mark.parametrize(("voluntary", "involuntary"), [(0.02, 0.01), (0.03, 0.09)])
+def test_realised_churn_of_all_months_has_the_rates_of_the_parameters(voluntary: float, involuntary: float) -> None:
+    rates = SubscriptionRates(subscriber_share=0.9, voluntary_churn_rate=voluntary, involuntary_churn_rate=involuntary)
+    truth = generate(replace(SMALL, customers=2000, subscriptions=rates)).truth.recurring
+    at_risk = int(truth.months["customer_count_start"].sum())
+    assert truth.monthly_churn_rate == pytest.approx(voluntary + involuntary)
+    for kind, rate in (("voluntary", voluntary), ("involuntary", involuntary)):
+        lost = int(truth.months[f"{kind}_churned_customer_count"].sum())
+        interval = binomtest(lost, at_risk).proportion_ci(0.95, method="wilson")
+        assert interval.low <= rate <= interval.high
+
+
+def test_the_smallest_demo_has_subscribers_and_few_faults() -> None:
+    smallest = generate(replace(SMALL, customers=100))
+    assert sound_periods(smallest)["customer_id"].nunique() == 30
+    faults = dict(smallest.truth.recurring.rows_by_fault)
+    accepted = faults.pop("accepted")
+    assert sum(faults.values()) < 0.05 * accepted
 
 
 @pytest.mark.parametrize(

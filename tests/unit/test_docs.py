@@ -19,7 +19,15 @@ from pydantic_core import PydanticUndefined
 
 from clv_lib.contracts import CONTROL_TABLES, GOLD_TABLES, PUBLISHED_TABLES, SILVER_TABLES, TABLES
 from clv_lib.contracts.identities import IDENTITIES
-from clv_lib.contracts.inputs import CONTRACTS, NEGATIVE_ORDER, order_rules, refund_rules, spend_rules
+from clv_lib.contracts.inputs import (
+    CONTRACTS,
+    NEGATIVE_ORDER,
+    PERIODS_TOGETHER,
+    order_rules,
+    refund_rules,
+    spend_rules,
+    subscription_rules,
+)
 from clv_lib.contracts.types import Field, InputContract, InputField, Rule, Table
 from clv_lib.errors import exit_codes
 from clv_lib.jars import PINNED_DELTA_VERSION, PINNED_SPARK_LINE, delta_package
@@ -27,7 +35,7 @@ from clv_lib.settings import Orders, OrdersSource, SegmentType, Settings, Source
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKDOWN = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-README_LINES = 200
+README_LINES = 240
 
 _NOTE = "<!-- Generated: python tests/unit/test_docs.py --write -->"
 _TYPE_NAMES = {str: "text", int: "whole number", bool: "true or false", float: "number"}
@@ -200,6 +208,8 @@ def row_rules(name: str) -> tuple[Rule, ...]:
     day, amount = Orders().earliest_date.isoformat(), int(Orders().max_amount)
     if name == "orders":
         return (*order_rules(day, amount), NEGATIVE_ORDER)
+    if name == "subscriptions":
+        return (*subscription_rules(day, amount), *PERIODS_TOGETHER)
     rules = {"refunds": refund_rules, "marketing_spend": spend_rules}
     return rules[name](day, amount) if name in rules else ()
 

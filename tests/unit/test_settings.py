@@ -200,7 +200,7 @@ ADDED = {
     "horizons": ("predictions: {horizons_days: [90, 90]}", ["a horizon is given twice"]),
     "no horizons": ("predictions: {horizons_days: []}", ["predictions.horizons_days"]),
     "other horizon": ("economics: {horizon_days: 30}", ["economics.horizon_days", "90, 180, 365"]),
-    "model": ("predictions: {model: pareto_nbd}", ["'bg_nbd' or 'mbg_nbd'"]),
+    "model": ("predictions: {model: pareto}", ["'mbg_nbd' or 'pareto_nbd'"]),
     "date": ("orders: {earliest_date: yesterday}", ["YYYY-MM-DD"]),
     "list": ("orders: {exclude_statuses: failed}", ["a list in brackets"]),
     "purpose": ("economics: {spend_purposes: [sales]}", ["economics.spend_purposes[0]", "'acquisition'"]),
@@ -362,7 +362,7 @@ def test_the_hash_ignores_what_changes_no_figure(override: str) -> None:
 
 
 def test_the_hash_ignores_spelling() -> None:
-    spelled = load(GOOD, "economics.target_ltv_to_cac=3.0", "reporting.currency=GBP", "predictions.model=BG_NBD")
+    spelled = load(GOOD, "economics.target_ltv_to_cac=3.0", "reporting.currency=GBP", "predictions.model=AUTO")
     assert config_hash(spelled.settings) == config_hash(load().settings)
     assert len(config_hash(spelled.settings)) == 64
 

@@ -1,0 +1,229 @@
+"""Tables of recurring revenue: the periods that count, what moved per customer and month, and figures of segments."""
+
+from __future__ import annotations
+
+from clv_lib.contracts.columns import SNAPSHOT, count, money, share, status, within
+from clv_lib.contracts.subscriptions import SUBSCRIPTION_STATUSES
+from clv_lib.contracts.types import MONEY, MONEY_SUM, Field, Identity, Rule, Table
+
+MOVEMENTS = ("new", "reactivation", "expansion", "contraction", "churn")
+"""Kinds of movement, each of which has an amount; a month without one is of the kind `none`."""
+
+CHURN_TYPES = ("voluntary", "involuntary", "unknown")
+
+_BRIDGE = Rule(
+    "bridge",
+    "mrr_start + new_amount + reactivation_amount + expansion_amount - contraction_amount - churn_amount = mrr_end",
+    "start + new + reactivation + expansion - contraction - churn = end",
+)
+
+SUBSCRIPTION_PERIODS = Table(
+    name="subscription_periods",
+    layer="silver",
+    grain="one row per valid period of a subscription that started up to as_of",
+    key=("subscription_period_id",),
+    may_be_empty=True,
+    fields=(
+        Field("subscription_period_id", "string", "Identifies the period.", required=True),
+        Field("subscription_id", "string", "The subscription.", required=True),
+        Field("customer_id", "string", "Who subscribed.", required=True),
+        Field("plan_id", "string", "The plan; NULL: not known."),
+        status("status", "What held during the period; a trial is trialing.", *SUBSCRIPTION_STATUSES),
+        Field("is_paying", "boolean", "Its status is one of recurring.paying_statuses.", required=True),
+        Field(
+            "mrr_amount",
+            MONEY_SUM,
+            "Charge per month of 1/12 year in the reporting currency, 0 unless is_paying.",
+            True,
+            "mrr_amount >= 0",
+        ),
+        Field("currency_code", "string", "Currency of the charge.", required=True),
+        Field(
+            "exchange_rate",
+            "decimal(28,12)",
+            "Rate of the day on which the customer's first period in this currency started.",
+            required=True,
+        ),
+        Field("recurring_amount_original", MONEY, "Charge per bill in its currency, before discounts.", required=True),
+        Field("cancellation_type", "string", "NULL: not known.", check=within("cancellation_type", CHURN_TYPES[:2])),
+        Field("cancellation_reason", "string", "NULL: not known."),
+        Field("started_date", "date", "First day.", required=True),
+        Field(
+            "ended_date", "date", "First day after it; NULL: not ended at as_of.", check="ended_date >= started_date"
+        ),
+    ),
+    measures={"mrr_now": "coalesce(sum(case when ended_date is null then mrr_amount end), 0)"},
+)
+
+MRR_MOVEMENTS = Table(
+    name="mrr_movements",
+    layer="gold",
+    grain="one row per customer and month from the first with MRR to that of the last churn, or of as_of",
+    key=("customer_id", "period_month"),
+    partition_by=SNAPSHOT,
+    may_be_empty=True,
+    fields=(
+        Field("customer_id", "string", "The customer.", required=True),
+        Field("period_month", "date", "First day of the month.", required=True),
+        Field("mrr_start", MONEY_SUM, "MRR at the end of the month before.", True, "mrr_start >= 0"),
+        *(Field(f"{kind}_amount", MONEY_SUM, f"MRR by {kind}.", True, f"{kind}_amount >= 0") for kind in MOVEMENTS),
+        Field("mrr_end", MONEY_SUM, "MRR at the end of the month, or at as_of.", True, "mrr_end >= 0"),
+        status("movement_type", "What happened in the month.", *MOVEMENTS, "none"),
+        Field("churn_type", "string", "NULL: no churn.", check=within("churn_type", CHURN_TYPES)),
+        Field("churn_reason", "string", "As the source says, else paused or unpaid, else unknown; NULL: no churn."),
+        Field("paying_since_month", "date", "First month of the run of months with MRR; NULL: no MRR at the end."),
+        Field("mrr_12m_before", MONEY_SUM, "mrr_end 12 months before; 0: none then.", True, "mrr_12m_before >= 0"),
+        Field("is_final", "boolean", "The month had ended at as_of.", required=True),
+        Field("as_of_date", "date", "Last day that counts.", required=True),
+    ),
+    rules=(
+        _BRIDGE,
+        Rule(
+            "movement_of_amounts",
+            "movement_type = case when mrr_start = mrr_end then 'none' when mrr_end = 0 then 'churn'"
+            " when mrr_start > 0 and mrr_end > mrr_start then 'expansion' when mrr_start > 0 then 'contraction'"
+            " when new_amount > 0 then 'new' else 'reactivation' end",
+            "0 to something is new or reactivation, something to 0 is churn, more is expansion, less is contraction",
+        ),
+        Rule("churn_has_type", "(movement_type = 'churn') = (churn_type is not null)", "each churn has a type"),
+        Rule("paying_has_since", "(mrr_end > 0) = (paying_since_month is not null)", "who pays does so since a month"),
+    ),
+    measures={
+        "mrr_starts": "coalesce(sum(mrr_start), 0)",
+        "mrr_ends": "coalesce(sum(case when period_month < trunc(as_of_date, 'month') then mrr_end end), 0)",
+        "mrr_now": "coalesce(sum(case when period_month = trunc(as_of_date, 'month') then mrr_end end), 0)",
+        "churn": "coalesce(sum(churn_amount), 0)",
+        "new_customers": "count_if(movement_type = 'new')",
+    },
+)
+
+_RATES = "NULL: see churn_status."
+
+
+def _of_total(name: str, value: str) -> dict[str, str]:
+    """Measures `<name>_types`: the sum over all segments; `<name>_totals`: that of the total once per type."""
+    total = f"coalesce(sum(case when segment_type = 'all' then {value} end), 0)"
+    return {
+        f"{name}_types": f"coalesce(sum(case when segment_type <> 'all' then {value} end), 0)",
+        f"{name}_totals": f"{total} * greatest(count(distinct segment_type) - 1, 0)",
+    }
+
+
+MRR_METRICS = Table(
+    name="mrr_metrics",
+    layer="gold",
+    grain="one row per segment and calendar month from its first MRR to as_of; members are those at as_of",
+    key=("segment_id", "period_month"),
+    partition_by=SNAPSHOT,
+    may_be_empty=True,
+    fields=(
+        Field("segment_id", "string", "The segment; customers without orders are in all:all and TYPE:unknown.", True),
+        Field("segment_type", "string", "Its type.", required=True),
+        Field("segment_name", "string", "Its name.", required=True),
+        Field("period_month", "date", "First day of the month.", required=True),
+        Field("is_final", "boolean", "The month had ended at as_of.", required=True),
+        Field("is_latest", "boolean", "The month of as_of.", required=True),
+        Field("mrr_start", MONEY_SUM, "MRR at the end of the month before.", True, "mrr_start >= 0"),
+        *(Field(f"{kind}_amount", MONEY_SUM, f"MRR by {kind}.", True, f"{kind}_amount >= 0") for kind in MOVEMENTS),
+        Field("mrr_end", MONEY_SUM, "MRR at the end of the month, or at as_of.", True, "mrr_end >= 0"),
+        *(money(f"{kind}_churn_amount", f"MRR lost by {kind} churn.", True) for kind in CHURN_TYPES),
+        count("customer_count_start", "Customers with MRR at the end of the month before."),
+        count("new_customer_count", "Customers who paid for the first time."),
+        count("reactivated_customer_count", "Customers who came back."),
+        count("churned_customer_count", "Customers whose MRR fell to 0."),
+        *(count(f"{kind}_churned_customer_count", f"Of them by {kind} churn.") for kind in CHURN_TYPES),
+        count("customer_count_end", "Customers with MRR at the end of the month, or at as_of."),
+        share("gross_mrr_churn_rate", f"(churn + contraction) / mrr_start. {_RATES}"),
+        share(
+            "net_mrr_churn_rate",
+            f"(churn + contraction - expansion - reactivation) / mrr_start; may be negative. {_RATES}",
+        ),
+        share("monthly_churn_rate", f"churned_customer_count / customer_count_start. {_RATES}"),
+        share("churn_rate_lower", "Wilson interval of monthly_churn_rate at churn.confidence_level."),
+        share("churn_rate_upper", "Wilson interval of monthly_churn_rate at churn.confidence_level."),
+        status("churn_status", "Why the month's rates are NULL.", "ok", "no_starting_mrr", "incomplete_month"),
+        share("nrr_12m", "MRR now of the customers with MRR 12 months before / their MRR then; new ones do not count."),
+        Field(
+            "grr_12m",
+            "decimal(28,8)",
+            "The same, of each customer at most the MRR of then.",
+            check="grr_12m between 0 and 1",
+        ),
+        status(
+            "retention_status",
+            "Why nrr_12m and grr_12m are NULL.",
+            "ok",
+            "short_history",
+            "no_starting_mrr",
+            "incomplete_month",
+        ),
+        share("quick_ratio", "(new + expansion + reactivation) / (contraction + churn)."),
+        share("quick_ratio_without_reactivation", "(new + expansion) / (contraction + churn)."),
+        status("quick_ratio_status", "Why the quick ratios are NULL.", "ok", "no_losses", "incomplete_month"),
+        share("arpa_amount", "mrr_end / customer_count_end."),
+        status("arpa_status", "Why arpa_amount is NULL.", "ok", "no_active_subscribers"),
+        money("arr_amount", "12 x mrr_end.", True),
+        Field("as_of_date", "date", "Last day that counts.", required=True),
+    ),
+    rules=(
+        _BRIDGE,
+        Rule(
+            "customers_bridge",
+            "customer_count_start + new_customer_count + reactivated_customer_count - churned_customer_count"
+            " = customer_count_end",
+            "start + new + reactivated - churned = end",
+        ),
+        Rule(
+            "churn_of_types",
+            "voluntary_churn_amount + involuntary_churn_amount + unknown_churn_amount = churn_amount",
+            "the types of churn add up to the churn",
+        ),
+        Rule(
+            "churned_customers_of_types",
+            "voluntary_churned_customer_count + involuntary_churned_customer_count + unknown_churned_customer_count"
+            " = churned_customer_count",
+            "the types of churn add up to the churned customers",
+        ),
+    ),
+    measures={
+        "mrr_starts": "coalesce(sum(mrr_start), 0)",
+        "mrr_ends": "coalesce(sum(case when not is_latest then mrr_end end), 0)",
+        "mrr_now": "coalesce(sum(case when segment_type = 'all' and is_latest then mrr_end end), 0)",
+        "churn": "coalesce(sum(case when segment_type = 'all' then churn_amount end), 0)",
+        "new_customers": "coalesce(sum(case when segment_type = 'all' then new_customer_count end), 0)",
+        **_of_total("mrr", "mrr_end"),
+        **_of_total("churn", "churn_amount"),
+        **_of_total("customers", "customer_count_end"),
+    },
+)
+
+
+def _within(table: str, left: str, right: str, meaning: str) -> Identity:
+    return Identity(f"{table}_{left}", ((table, left),), ((table, right),), meaning)
+
+
+RECURRING_IDENTITIES: tuple[Identity, ...] = (
+    Identity(
+        "mrr_of_periods",
+        (("mrr_movements", "mrr_now"),),
+        (("subscription_periods", "mrr_now"),),
+        "MRR at as_of is that of the open periods",
+    ),
+    *(
+        Identity(f"{name}_of_movements", (("mrr_metrics", name),), (("mrr_movements", name),), meaning)
+        for name, meaning in (
+            ("mrr_now", "the total's MRR at as_of is that of the customers"),
+            ("churn", "the total's churn is that of the customers"),
+            ("new_customers", "the total's new customers are those of the movements"),
+        )
+    ),
+    *(
+        _within(table, "mrr_ends", "mrr_starts", "a month starts with the MRR with which the one before ended")
+        for table in ("mrr_movements", "mrr_metrics")
+    ),
+    *(
+        _within("mrr_metrics", f"{name}_types", f"{name}_totals", f"segments of each type add up to the total's {name}")
+        for name in ("mrr", "churn", "customers")
+    ),
+)
+"""Sums of recurring revenue that must agree exactly."""

@@ -1,0 +1,127 @@
+"""Cohorts by months since the first order: retention, repeat customers, revenue and margin per acquired customer.
+
+A month without orders that lies up to as_of was observed and holds zeros; a later one has no row.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from clv_lib import periods
+from clv_lib.contracts.cohorts import COHORT_METRICS
+from clv_lib.contracts.types import MONEY_SUM
+from clv_lib.metrics.ratios import ratio
+
+_SUMMED = {
+    "new_customer_count": "bigint",
+    "active_customer_count": "bigint",
+    "new_repeat_customer_count": "bigint",
+    "order_count": "bigint",
+    "margin_order_count": "bigint",
+    "net_amount": MONEY_SUM,
+    "margin_amount": MONEY_SUM,
+}
+_COHORT = ("segment_id", "cohort_month")
+
+
+def cohort_metrics(
+    customer_months: DataFrame, customer_segments: DataFrame, cohort_types: Collection[str], as_of: dt.date
+) -> DataFrame:
+    """Figures of each first-order month and segment by months since, contract `cohort_metrics`.
+
+    Grain: cohort month, segment and every age from 0 to that of as_of's month. `cohort_types` names the segment types
+    that are cohorts themselves; they are left out. Rates and amounts per customer have the cohort's size as denominator
+    at every age. Margins are NULL unless that of every order is known: of the month, or up to it with `margin_status`.
+    """
+    members = customer_segments.where(~F.col("segment_type").isin(list(cohort_types)))
+    facts = activity_by_age(customer_months, as_of)
+    joined = facts.join(members.select("customer_id", "segment_id"), on="customer_id", how="inner")
+    summed = [F.sum(name).cast(kind).alias(name) for name, kind in _SUMMED.items()]
+    of_cohorts = joined.groupBy(*_COHORT, "months_since_first_order").agg(*summed)
+    known = _with_sums_so_far(_with_every_age(of_cohorts, as_of)).withColumns(
+        {
+            "segment_type": F.substring_index("segment_id", ":", 1),
+            "segment_name": F.expr("substring(segment_id, instr(segment_id, ':') + 1)"),
+            "period_month": F.add_months("cohort_month", F.col("months_since_first_order")),
+            "as_of_date": F.lit(as_of),
+        }
+    )
+    return known.withColumns(_figures(as_of)).select(*COHORT_METRICS.columns)
+
+
+def activity_by_age(customer_months: DataFrame, as_of: dt.date) -> DataFrame:
+    """Months with orders, each with its customer's cohort and age, as facts that add up over customers.
+
+    Grain: customer and month with an order, not after as_of. Adds `cohort_month`, `months_since_first_order`, and
+    counts of 0 or 1: `new_customer_count`, `active_customer_count` and, in the month of the second day with orders,
+    `new_repeat_customer_count`.
+    """
+    ordered = customer_months.where((F.col("order_count") > 0) & (F.col("month") <= F.lit(periods.month_start(as_of))))
+    history = Window.partitionBy("customer_id").orderBy("month")
+    so_far = history.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    first_month, days = F.min("month").over(so_far), F.sum("active_day_count").over(so_far)
+    days_before = days - F.col("active_day_count")
+    return ordered.withColumns(
+        {
+            "cohort_month": first_month,
+            "months_since_first_order": months_from("month", first_month),
+            "new_customer_count": (F.col("month") == first_month).cast("bigint"),
+            "active_customer_count": F.lit(1).cast("bigint"),
+            "new_repeat_customer_count": ((days_before < 2) & (days >= 2)).cast("bigint"),
+        }
+    )
+
+
+def months_from(month: Column | str, cohort_month: Column | str) -> Column:
+    """Calendar months (INT) between two first days of months, for which `months_between` is a whole number."""
+    return F.months_between(month, cohort_month).cast("int")
+
+
+def _with_every_age(cells: DataFrame, as_of: dt.date) -> DataFrame:
+    """Fill the ages without orders, up to that of as_of's month, with zeros."""
+    age = F.col("months_since_first_order")
+    after_last = months_from(F.lit(periods.month_start(as_of)), "cohort_month") + 1
+    next_age = F.coalesce(F.lead(age).over(Window.partitionBy(*_COHORT).orderBy(age)), after_last)
+    spread = cells.withColumn("ages", F.sequence(age, next_age - 1)).select("*", F.explode("ages").alias("age"))
+    own = [F.when(F.col("age") == age, F.col(name)).otherwise(0).cast(t).alias(name) for name, t in _SUMMED.items()]
+    return spread.select(*_COHORT, F.col("age").alias("months_since_first_order"), *own)
+
+
+def _with_sums_so_far(cells: DataFrame) -> DataFrame:
+    """Add the cohort's size, which age 0 holds, and the sums from age 0 to the row's age."""
+    so_far = (
+        Window.partitionBy(*_COHORT)
+        .orderBy("months_since_first_order")
+        .rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    )
+    return cells.withColumns(
+        {
+            "cohort_size": F.sum("new_customer_count").over(so_far),
+            "repeat_customer_count": F.sum("new_repeat_customer_count").over(so_far),
+            "cumulative_order_count": F.sum("order_count").over(so_far),
+            "cumulative_margin_order_count": F.sum("margin_order_count").over(so_far),
+            "cumulative_net_amount": F.sum("net_amount").over(so_far).cast(MONEY_SUM),
+            "known_margin_so_far": F.sum("margin_amount").over(so_far).cast(MONEY_SUM),
+        }
+    )
+
+
+def _figures(as_of: dt.date) -> dict[str, Column]:
+    size, net = F.col("cohort_size"), F.col("cumulative_net_amount")
+    is_known = F.col("cumulative_margin_order_count") == F.col("cumulative_order_count")
+    margin = F.when(is_known, F.col("known_margin_so_far"))
+    is_month_known = F.col("margin_order_count") == F.col("order_count")
+    return {
+        "is_complete": F.last_day("period_month") <= F.lit(as_of),
+        "retention_rate": ratio(F.col("active_customer_count"), size),
+        "repeat_customer_rate": ratio(F.col("repeat_customer_count"), size),
+        "margin_amount": F.when(is_month_known, F.col("margin_amount")),
+        "cumulative_margin_amount": margin,
+        "cumulative_net_per_customer": ratio(net, size),
+        "cumulative_margin_per_customer": ratio(margin, size),
+        "margin_status": F.when(is_known, "ok").otherwise("margin_unknown"),
+    }

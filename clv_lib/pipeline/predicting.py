@@ -1,0 +1,140 @@
+"""Step predictions: fit the models, compare them on what they had not seen, choose one, and score with it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.accuracy import PREDICTION_ACCURACY, PREDICTION_CALIBRATION, PREDICTION_TRACKING
+from clv_lib.contracts.customers import CUSTOMER_METRICS
+from clv_lib.contracts.predictions import (
+    CUSTOMER_PREDICTIONS,
+    MODEL_FITS,
+    PREDICTION_BANDS,
+    SEGMENT_PREDICTIONS,
+)
+from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
+from clv_lib.contracts.silver import CUSTOMER_MONTHS
+from clv_lib.contracts.types import Table
+from clv_lib.pipeline.states import customers_as_of, segments_as_of
+from clv_lib.scoring import (
+    Fits,
+    customer_predictions,
+    fit_models,
+    forecasts,
+    model_fits,
+    prediction_bands,
+    scorers,
+    segment_predictions,
+    segment_sums,
+    spend_tier_cuts,
+)
+from clv_lib.scoring.accuracy import accuracy_rows, accuracy_table, calibration_rows, choose
+from clv_lib.scoring.holdout import Holdout, cells, outcomes, said
+from clv_lib.scoring.statistics import sampled
+from clv_lib.scoring.survivors import distinct_pairs
+from clv_lib.scoring.tracking import repeat_orders_by_month, tracking_rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from clv_lib.pipeline.workspace import Workspace
+
+
+def predictions(work: Workspace) -> Workspace:
+    """Write the fits, the predictions of customers and segments with their bands, and how accurate the models are."""
+    settings, metrics = work.settings.predictions, work.read(CUSTOMER_METRICS)
+    fits = fit_models(metrics, settings)
+    compared = _compare(work, metrics)
+    choice = choose(fits, compared.accuracy, settings)
+    work.progress.info(f"model of orders: {choice.name} ({choice.reasons[choice.name]})")
+    chosen = scorers(fits, choice.name)
+    rate, level = settings.annual_discount_rate, settings.interval_level
+    foreseen = work.keep(forecasts(metrics, distinct_pairs(metrics), chosen, settings.horizons_days, rate, level))
+    cuts = spend_tier_cuts(foreseen, settings)
+    work.write(CUSTOMER_PREDICTIONS, customer_predictions(foreseen, chosen, cuts, settings, work.as_of))
+    sums = segment_sums(foreseen, work.read(CUSTOMER_SEGMENTS)).toPandas()
+    work.write_all(
+        (PREDICTION_BANDS, prediction_bands(work.read(CUSTOMER_PREDICTIONS), cuts, settings, work.as_of)),
+        *(
+            (table, _frame(work, table, rows))
+            for table, rows in (
+                (SEGMENT_PREDICTIONS, segment_predictions(sums, chosen, settings, work.as_of)),
+                (MODEL_FITS, model_fits(fits, choice, work.as_of)),
+                (PREDICTION_ACCURACY, accuracy_table(compared.accuracy, choice)),
+                (PREDICTION_CALIBRATION, compared.calibration),
+                (PREDICTION_TRACKING, compared.tracking),
+            )
+        ),
+    )
+    return work
+
+
+@dataclass
+class _Compared:
+    """Rows of the tables of accuracy; those of `accuracy` by column name."""
+
+    accuracy: list[dict[str, Any]] = field(default_factory=list)
+    calibration: list[tuple[object, ...]] = field(default_factory=list)
+    tracking: list[tuple[object, ...]] = field(default_factory=list)
+
+
+def _compare(work: Workspace, metrics: DataFrame) -> _Compared:
+    """Every model and baseline on every holdout, the latest first, as far as the history reaches."""
+    settings = work.settings.predictions
+    compared, after = _Compared(), metrics
+    for end in _calibration_ends(work):
+        holdout = Holdout(end, settings.holdout_days, work.settings.churn.inactivity_days, settings.interval_level)
+        before = work.keep(customers_as_of(work, end))
+        fits = fit_models(before, settings)
+        if not any(fit.model for fit in fits.candidates.values()):
+            why = ", ".join(f"{name} {fit.status}" for name, fit in fits.candidates.items())
+            work.progress.note(f"models are not compared from {end}: {why}")
+            break
+        customers = fits.baseline.customer_count / fits.sampled_share
+        share = min(1.0, settings.max_accuracy_customers / customers)
+        earlier = customers_as_of(work, end - dt.timedelta(days=settings.holdout_days))
+        known = work.keep(sampled(outcomes(before, after, earlier), share))
+        members = segments_as_of(work, before)
+        counted = cells(said(known, fits, holdout), members).toPandas()
+        compared.accuracy += accuracy_rows(counted, fits, holdout, share, work.as_of)
+        compared.calibration += calibration_rows(counted, holdout, work.as_of)
+        compared.tracking += _tracked(work, before, fits, end)
+        after = before
+    return compared
+
+
+def _calibration_ends(work: Workspace) -> list[dt.date]:
+    """Ends of calibration, the latest first; none without a holdout."""
+    settings = work.settings.predictions
+    if settings.holdout_days == 0:
+        work.progress.note("models are not compared: predictions.holdout_days is 0")
+        return []
+    return [
+        work.as_of - dt.timedelta(days=settings.holdout_days * number)
+        for number in range(1, settings.holdout_origins + 1)
+    ]
+
+
+def _tracked(work: Workspace, before: DataFrame, fits: Fits, end: dt.date) -> list[tuple[object, ...]]:
+    first_days = before.select("customer_id", "first_order_date")
+    by_day = first_days.groupBy("first_order_date").agg(F.count(F.lit(1)).alias("customers"))
+    actual = repeat_orders_by_month(work.read(CUSTOMER_MONTHS), first_days).toPandas()
+    return tracking_rows(actual, by_day.orderBy("first_order_date").toPandas(), fits, end, work.as_of)
+
+
+def _frame(work: Workspace, table: Table, rows: list[tuple[object, ...]]) -> DataFrame:
+    """Rows made on the driver as a frame of the contract's columns; decimals may come as doubles and are cast later."""
+    kinds = ((name, kind) for name, kind in table.schema.items())
+    schema = ", ".join(f"{name} {'double' if kind.startswith('decimal') else kind}" for name, kind in kinds)
+    return work.lake.spark.createDataFrame([tuple(_plain(cell) for cell in row) for row in rows], schema)
+
+
+def _plain(cell: Any) -> Any:
+    """A Python value where NumPy or pandas gave one of theirs."""
+    return float(cell) if isinstance(cell, Decimal | np.floating) else cell

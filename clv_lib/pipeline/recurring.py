@@ -1,0 +1,65 @@
+"""Recurring revenue in a run: subscriptions are judged in the intake, and measured in a step of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, SUBSCRIPTION_PERIODS
+from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
+from clv_lib.orders.disposition import ACCEPTED, disposition_totals, repeated_ids
+from clv_lib.recurring.movements import mrr_changes, mrr_movements
+from clv_lib.recurring.mrr_metrics import mrr_metrics
+from clv_lib.recurring.subscription_periods import (
+    PERIOD_KEY,
+    judged_periods,
+    subscription_periods,
+    with_period_dispositions,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from clv_lib.pipeline.workspace import Workspace
+
+
+def subscription_rows(work: Workspace, rates: DataFrame | None) -> DataFrame | None:
+    """Rows of the source subscriptions with dispositions, kept; None without such a source."""
+    mapped = work.mapped("subscriptions")
+    if mapped is None:
+        return None
+    repeated = work.keep_any(repeated_ids(mapped, PERIOD_KEY))
+    judged = judged_periods(mapped, work.settings, work.as_of)
+    currency = work.settings.reporting.currency
+    return work.keep(with_period_dispositions(judged, repeated, rates, currency, work.as_of))
+
+
+def write_subscription_periods(work: Workspace, rows: DataFrame | None) -> Workspace:
+    """Write subscription_periods, without rows if there is no such source."""
+    if rows is None:
+        columns = ", ".join(f"{name} {kind}" for name, kind in SUBSCRIPTION_PERIODS.schema.items())
+        return work.write_state(SUBSCRIPTION_PERIODS, work.lake.spark.createDataFrame([], columns))
+    return work.write_state(SUBSCRIPTION_PERIODS, subscription_periods(rows, work.settings.recurring, work.as_of))
+
+
+def stored_subscriptions(work: Workspace, name: str) -> DataFrame:
+    """Accepted periods and their charges, counted where they are stored: contract `conservation`."""
+    stored = work.read(SUBSCRIPTION_PERIODS).withColumn("disposition", F.lit(ACCEPTED))
+    return disposition_totals(stored, name, "recurring_amount_original")
+
+
+def recurring(work: Workspace) -> Workspace:
+    """Write mrr_movements and mrr_metrics; both are empty without subscriptions."""
+    settings = work.settings.recurring
+    changes = mrr_changes(work.read(SUBSCRIPTION_PERIODS))
+    work.write(MRR_MOVEMENTS, mrr_movements(changes, settings.reactivation_window_months, work.as_of))
+    figures = mrr_metrics(
+        work.read(MRR_MOVEMENTS),
+        work.read(CUSTOMER_SEGMENTS),
+        work.settings.churn.confidence_level,
+        settings.retention_counts_reactivated,
+        work.as_of,
+    )
+    work.write(MRR_METRICS, figures)
+    return work

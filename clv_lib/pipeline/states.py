@@ -1,0 +1,77 @@
+"""Customers and their segments as they were on an earlier day, by the same functions as on the day of the run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.inputs import CONTRACTS
+from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS
+from clv_lib.customers.attributes import current_attributes
+from clv_lib.customers.metrics import NET_REVENUE, boundary_months, boundary_sums, customer_metrics
+from clv_lib.customers.rfm import customer_rfm, cut_values, rfm_thresholds
+from clv_lib.lake import read_source
+from clv_lib.orders.as_of import months_as_of
+from clv_lib.orders.mapping import contract_expressions
+from clv_lib.segments.definitions import present_segment_types
+from clv_lib.segments.membership import customer_segments
+from clv_lib.segments.rfm_rules import rfm_segment
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from clv_lib.pipeline.workspace import Workspace
+
+
+def customers_as_of(work: Workspace, day: dt.date) -> DataFrame:
+    """Contract `customer_metrics` as of a day up to that of the run, from the run's silver tables."""
+    months, orders = work.read(CUSTOMER_MONTHS), work.read(CUSTOMER_ORDERS)
+    if day < work.as_of:
+        months = months_as_of(months, orders, work.read(CUSTOMER_REFUNDS), day)
+    boundary = orders.where(F.col("ordered_month").isin(boundary_months(day)) & (F.col("ordered_date") <= F.lit(day)))
+    return customer_metrics(
+        months,
+        boundary_sums(boundary, day),
+        attributes(work),
+        as_of=day,
+        inactivity_days=work.settings.churn.inactivity_days,
+        value_basis=work.run.value_basis or NET_REVENUE,
+    )
+
+
+def segments_as_of(work: Workspace, metrics: DataFrame) -> DataFrame:
+    """Contract `customer_segments` of `customer_metrics` of an earlier day; attributes are those of today."""
+    as_of = metrics.select("as_of_date").limit(1).collect()[0][0]
+    thresholds = rfm_thresholds(cut_values(metrics), as_of)
+    rfm = scored(work, metrics, thresholds)
+    types = present_segment_types(work.settings.segments, attribute_columns(work))
+    return customer_segments(metrics, rfm, attributes(work), types, as_of)
+
+
+def scored(work: Workspace, metrics: DataFrame, thresholds: DataFrame) -> DataFrame:
+    """Contract `customer_rfm` of customers by thresholds, a small table that is collected."""
+    cuts: dict[str, list[Decimal]] = defaultdict(list)
+    for row in thresholds.orderBy("dimension", "cut_number").collect():
+        cuts[row["dimension"]].append(row["cut_value"])
+    rule_set = work.settings.rfm.rule_set
+    name = rfm_segment(F.col("recency_score"), F.col("frequency_score"), F.col("monetary_score"), rule_set)
+    return customer_rfm(metrics, cuts, name, rule_set)
+
+
+def attributes(work: Workspace) -> DataFrame | None:
+    """One row of attributes per customer, or None without the source customers."""
+    mapped = work.mapped("customers")
+    return None if mapped is None else current_attributes(mapped)
+
+
+def attribute_columns(work: Workspace) -> set[str] | None:
+    """Columns of the customers contract that the source offers, or None without such a source."""
+    pinned = work.sources.get("customers")
+    if pinned is None:
+        return None
+    raw = read_source(work.lake.spark, pinned)
+    return set(contract_expressions(raw, CONTRACTS["customers"], pinned.source.columns))

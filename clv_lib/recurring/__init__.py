@@ -1,0 +1,1 @@
+"""Recurring revenue: from periods of subscriptions to MRR per customer and month, and figures of segments."""

@@ -1,0 +1,272 @@
+"""`prediction_accuracy` and `prediction_calibration` from counted cells, and the choice of the model they support."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from clv_lib.contracts.accuracy import (
+    BASELINES,
+    PREDICTION_ACCURACY,
+    PREDICTION_CALIBRATION,
+)
+from clv_lib.models import (
+    CONVERGED,
+    Cells,
+    normalised_gini,
+    parameter_variance,
+    predicted_decile,
+    spearman,
+    sum_interval,
+    top_decile_capture,
+)
+from clv_lib.scoring.fits import AUTO, POOLED_SEGMENT, Choice, Fits
+from clv_lib.scoring.holdout import ACTIVITY, AMOUNT, FREQUENCY, ORDERS
+
+if TYPE_CHECKING:
+    from clv_lib.models import FloatArray
+    from clv_lib.scoring.holdout import Holdout
+    from clv_lib.settings.models import Predictions
+
+PREFERENCE = ("mbg_nbd", "pareto_nbd", "bg_nbd")
+"""Which candidate is taken where the holdout does not tell them apart: first those in which anybody may have left."""
+
+_TELLS_APART = 0.01
+_GRADIENT = [f"by_{number}" for number in range(7)]
+
+
+def accuracy_rows(
+    cells: pd.DataFrame, fits: Fits, holdout: Holdout, sampled_share: float, as_of: dt.date
+) -> list[dict[str, Any]]:
+    """Rows of contract `prediction_accuracy` by column name; the published model is not marked yet.
+
+    `cells` are the collected `holdout.cells`. A candidate without a usable fit has its row with a status.
+    """
+    covariances = _covariances(fits)
+    rows = []
+    for segment, group in cells.groupby("segment_id", sort=True):
+        known = {
+            str(model): _figures(own, covariances.get(str(model)), holdout) for model, own in group.groupby("model_id")
+        }
+        best = _least([known[name].get("orders_rmse") for name in BASELINES if name in known])
+        customers = max(figures["customer_count"] for figures in known.values())
+        for model in (*fits.candidates, *BASELINES):
+            figures = known.get(model, {"customer_count": customers, "accuracy_status": "model_unusable"})
+            rmse = figures.get("orders_rmse")
+            rows.append(
+                {
+                    "model_id": model,
+                    "calibration_end_date": holdout.calibration_end,
+                    "horizon_days": holdout.days,
+                    "segment_id": segment,
+                    "is_baseline": model in BASELINES,
+                    "is_published_model": False,
+                    "sampled_share": sampled_share,
+                    "interval_level": holdout.interval_level,
+                    "baseline_orders_rmse": best,
+                    "beats_baselines": None if model in BASELINES else _is_below(rmse, best),
+                    "as_of_date": as_of,
+                    **figures,
+                }
+            )
+    return rows
+
+
+def _figures(group: pd.DataFrame, covariances: FloatArray | None, holdout: Holdout) -> dict[str, Any]:
+    """Every figure of one model in one segment, by column name; None where it is not defined."""
+    by_measure = dict(iter(group.groupby("measure")))
+    activity = by_measure[ACTIVITY]
+    customers = int(activity["customers"].sum())
+    figures: dict[str, Any] = {
+        "customer_count": customers,
+        "actual_active_share": activity["actual"].sum() / customers,
+        "predicted_active_share": activity["predicted"].sum() / customers,
+        "activity_brier_score": activity["squared_error"].sum() / customers,
+    }
+    for measure in (ORDERS, AMOUNT):
+        figures |= _of_measure(by_measure[measure], measure, covariances, holdout.interval_level)
+    if figures["predicted_orders"] is None:
+        figures["accuracy_status"] = "activity_only"
+    else:
+        figures["accuracy_status"] = "ok" if figures["actual_orders"] else "no_orders_in_horizon"
+    return figures
+
+
+def _of_measure(rows: pd.DataFrame, measure: str, covariances: FloatArray | None, level: float) -> dict[str, Any]:
+    """Figures of orders or of amounts: of customers for whom both sides are known."""
+    known = rows[rows["predicted_bin"].notna() & rows["actual_bin"].notna()]
+    actual = float(rows["actual"].sum())
+    predicted_name = {ORDERS: "predicted_orders", AMOUNT: "predicted_amount"}[measure]
+    figures: dict[str, Any] = {f"actual_{measure}": actual, predicted_name: None}
+    customers = float(known["customers"].sum())
+    if not customers:
+        return figures
+    actual, predicted = float(known["actual"].sum()), float(known["predicted"].sum())
+    counted = Cells(
+        known["predicted_bin"].to_numpy(np.int64),
+        known["actual_bin"].to_numpy(np.int64),
+        known["customers"].to_numpy(float),
+        known["actual"].to_numpy(float),
+    )
+    error, squared = float(known["absolute_error"].sum()), float(known["squared_error"].sum())
+    figures |= {
+        f"actual_{measure}": actual,
+        predicted_name: predicted,
+        f"{measure}_bias_ratio": _ratio(predicted, actual),
+        f"{measure}_mae": error / customers,
+        f"{measure}_rmse": (squared / customers) ** 0.5,
+        f"{measure}_wape": _ratio(error, actual),
+        f"{measure}_spearman": _number(spearman(counted)),
+        f"{measure}_normalised_gini": _number(normalised_gini(counted)),
+        f"{measure}_top_decile_capture": _number(top_decile_capture(counted)),
+    }
+    return figures | _intervals(known, measure, predicted, covariances, level)
+
+
+def _intervals(
+    known: pd.DataFrame, measure: str, predicted: float, covariances: FloatArray | None, level: float
+) -> dict[str, Any]:
+    """Coverage of customers' predictive intervals, and the predictive interval of the sum; models only."""
+    if covariances is None:
+        return {}
+    size = 4 if measure == ORDERS else 7
+    gradient = known[_GRADIENT[:size]].sum().to_numpy(float)
+    variance = float(known["variance"].sum()) + float(parameter_variance(gradient, covariances[:size, :size]))
+    lower, upper = sum_interval(predicted, variance, level)
+    return {
+        f"{measure}_interval_coverage": float(known["covered"].sum() / known["customers"].sum()),
+        f"{measure}_total_lower": _number(float(lower)),
+        f"{measure}_total_upper": _number(float(upper)),
+    }
+
+
+def _covariances(fits: Fits) -> Mapping[str, FloatArray]:
+    """Covariance of the log-parameters of orders and spend together, by usable candidate."""
+    joint = {}
+    for name, fit in fits.candidates.items():
+        if fit.model is not None:
+            matrix = np.zeros((7, 7))
+            matrix[:4, :4] = fit.log_covariance
+            matrix[4:, 4:] = fits.spend.log_covariance if fits.spend.model is not None else 0.0
+            joint[name] = matrix
+    return joint
+
+
+def calibration_rows(cells: pd.DataFrame, holdout: Holdout, as_of: dt.date) -> list[tuple[object, ...]]:
+    """Rows of contract `prediction_calibration` from the cells of all customers."""
+    everyone = cells[(cells["segment_id"] == POOLED_SEGMENT) & cells["predicted_bin"].notna()]
+    rows: list[tuple[object, ...]] = []
+    for (model, measure), group in everyone.groupby(["model_id", "measure"]):
+        if measure == FREQUENCY:
+            buckets, kind = group["predicted_bin"].astype(np.int64), "frequency"
+        elif measure == ORDERS:
+            bins, customers = group["predicted_bin"].to_numpy(np.int64), group["customers"].to_numpy(float)
+            buckets, kind = pd.Series(predicted_decile(bins, customers), index=group.index), "predicted_decile"
+        else:
+            continue
+        sums = group.groupby(buckets)[["customers", "actual", "predicted"]].sum(min_count=1)
+        for bucket, customers, actual, predicted in sums.itertuples(name=None):
+            rows.append(
+                (model, holdout.calibration_end, holdout.days, kind, int(bucket), int(customers),
+                 actual / customers, _number(predicted / customers), as_of)
+            )  # fmt: skip
+    return rows
+
+
+def choose(fits: Fits, rows: Sequence[Mapping[str, Any]], settings: Predictions) -> Choice:
+    """The model to publish: the named one, or for `auto` the usable one with the lowest error on the holdouts.
+
+    The error is the root mean squared error of orders over all customers and holdouts, which the best expected value
+    minimises; candidates within 1 % of the lowest are not told apart and PREFERENCE decides. Without a holdout the
+    likelihood decides, as all candidates have four parameters.
+    """
+    if settings.model != AUTO:
+        others = dict.fromkeys(fits.candidates, "not asked for: the configuration names another model")
+        return Choice(settings.model, {**others, settings.model: "named by the configuration"})
+    usable = [name for name in PREFERENCE if fits.candidates[name].status == CONVERGED]
+    if not usable:
+        return Choice(PREFERENCE[0], {name: f"not usable: {fit.status}" for name, fit in fits.candidates.items()})
+    errors = _errors(rows, usable)
+    if errors:
+        name = _lowest(errors)
+        reasons = {other: _reason(other, name, errors) for other in errors}
+    else:
+        name = max(usable, key=lambda one: fits.candidates[one].log_likelihood)
+        reasons = {
+            other: f"{'highest' if other == name else 'lower'} likelihood; no holdout to compare on" for other in usable
+        }
+    unusable = {
+        other: "not usable on a holdout" if fit.status == CONVERGED else f"not usable: {fit.status}"
+        for other, fit in fits.candidates.items()
+        if other not in reasons
+    }
+    return Choice(name, {**reasons, **unusable})
+
+
+def _errors(rows: Sequence[Mapping[str, Any]], usable: Sequence[str]) -> dict[str, float]:
+    """Root mean squared error of orders over all holdouts, of the candidates that have one on each of them."""
+    pooled = [row for row in rows if row["segment_id"] == POOLED_SEGMENT]
+    ends = {row["calibration_end_date"] for row in pooled}
+    errors = {}
+    for name in usable:
+        own = [row for row in pooled if row["model_id"] == name and row.get("orders_rmse") is not None]
+        if own and len(own) == len(ends):
+            customers = sum(row["customer_count"] for row in own)
+            errors[name] = (sum(row["orders_rmse"] ** 2 * row["customer_count"] for row in own) / customers) ** 0.5
+    return errors
+
+
+def _lowest(errors: Mapping[str, float]) -> str:
+    limit = min(errors.values()) * (1 + _TELLS_APART)
+    return next(name for name in PREFERENCE if errors.get(name, np.inf) <= limit)
+
+
+def _reason(name: str, chosen: str, errors: Mapping[str, float]) -> str:
+    error, least = errors[name], min(errors.values())
+    if name != chosen:
+        return f"root mean squared error of orders on the holdout {error:.4g}, that of {chosen} {errors[chosen]:.4g}"
+    if error > least:
+        return f"root mean squared error of orders on the holdout {error:.4g}, within 1 % of the lowest ({least:.4g})"
+    return f"lowest root mean squared error of orders on the holdout ({error:.4g})"
+
+
+def accuracy_table(rows: Sequence[Mapping[str, Any]], choice: Choice) -> list[tuple[object, ...]]:
+    """The rows in the order of contract `prediction_accuracy`, with the published model marked."""
+    return [
+        tuple(
+            row["model_id"] == choice.name if name == "is_published_model" else row.get(name)
+            for name in PREDICTION_ACCURACY.columns
+        )
+        for row in rows
+    ]
+
+
+def schema_of_calibration() -> str:
+    """The columns of `prediction_calibration` for createDataFrame."""
+    return ", ".join(f"{name} {kind}" for name, kind in PREDICTION_CALIBRATION.schema.items())
+
+
+def schema_of_accuracy() -> str:
+    """The columns of `prediction_accuracy` for createDataFrame."""
+    return ", ".join(f"{name} {kind}" for name, kind in PREDICTION_ACCURACY.schema.items())
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _is_below(value: float | None, limit: float | None) -> bool | None:
+    return None if value is None or limit is None else value < limit
+
+
+def _least(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return min(known) if known else None

@@ -1,0 +1,174 @@
+"""Forecasts of single customers, with what is uncertain about them, in Arrow batches over the broadcast survivor table.
+
+Nothing in a batch depends on other customers of it; the special functions were evaluated before, once per (x, T).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
+
+from clv_lib.models import (
+    Fitted,
+    FloatArray,
+    GammaGamma,
+    TransactionModel,
+    mean_interval,
+    order_forecast,
+    order_interval,
+    parameter_variance,
+    probability_interval,
+    value_forecast,
+    value_interval,
+)
+from clv_lib.scoring.statistics import TIME_UNIT_DAYS
+from clv_lib.scoring.survivors import PAIR, survivors, unpacked
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from clv_lib.scoring.fits import Scorers
+
+ORDER_GRADIENT = tuple(f"orders_by_{number}" for number in range(4))
+VALUE_GRADIENT = tuple(f"value_by_{number}" for number in range(7))
+"""Derivatives of the expected value in the log-parameters of orders (0 to 3) and of spend (4 to 6)."""
+
+FORECASTS = (
+    "probability_alive",
+    "probability_alive_lower",
+    "probability_alive_upper",
+    "churn_probability",
+    "active_probability",
+    "expected_orders",
+    "expected_orders_lower",
+    "expected_orders_upper",
+    "orders_lower",
+    "orders_upper",
+    "orders_variance",
+    *ORDER_GRADIENT,
+    "expected_order_value",
+    "expected_value",
+    "expected_value_lower",
+    "expected_value_upper",
+    "value_lower",
+    "value_upper",
+    "value_variance",
+    *VALUE_GRADIENT,
+    "residual_value",
+)
+_SCHEMA = ", ".join(f"{name} double" for name in FORECASTS)
+
+
+def forecasts(
+    states: DataFrame,
+    pairs: pd.DataFrame,
+    scorers: Scorers,
+    horizons_days: Iterable[int],
+    annual_discount_rate: float,
+    level: float,
+) -> DataFrame:
+    """`states` with a struct `forecast` of FORECASTS. Grain: customer and horizon_days.
+
+    `states` has the four btyd columns of `customer_metrics`, `pairs` are its `distinct_pairs`. Orders are days with
+    orders within the horizon; values are discounted, in the currency of btyd_monetary_value. `_lower` and `_upper` of
+    an expected figure hold the uncertainty of the parameters, `orders_` and `value_` are predictive intervals with the
+    customer's own randomness. Value is NULL without a spend model, and for a repeat customer without a known value; all
+    is NULL without a model of orders.
+    """
+    horizons = F.explode(F.array(*(F.lit(days) for days in horizons_days)))
+    rows = states.withColumn("horizon_days", horizons)
+    model = scorers.transactions.model
+    if model is None:
+        return rows.withColumn("forecast", F.lit(None).cast(f"struct<{_SCHEMA.replace(' ', ':').replace(',:', ',')}>"))
+    table = survivors(states.sparkSession, pairs, model, horizons_days, annual_discount_rate)
+    known = rows.join(F.broadcast(table), [*PAIR, "horizon_days"], "left")
+    history = ("btyd_frequency", "btyd_recency_days", "btyd_age_days", "btyd_monetary_value")
+    arguments = [F.col(name).cast("double") for name in history]
+    forecast = pandas_udf(_forecaster(scorers, level), _SCHEMA)  # type: ignore[call-overload]
+    return known.withColumn("forecast", forecast(*arguments, F.col("survivor"))).drop("survivor")
+
+
+def _forecaster(scorers: Scorers, level: float) -> Callable[..., pd.DataFrame]:
+    """The function of an Arrow batch; only the fits and the level travel to the workers."""
+    transactions, churn, spend = scorers.transactions, scorers.churn, scorers.spend
+
+    def forecast(
+        frequency: pd.Series,
+        recency_days: pd.Series,
+        age_days: pd.Series,
+        mean_spend: pd.Series,
+        survivor: pd.DataFrame,
+    ) -> pd.DataFrame:
+        x, m = frequency.to_numpy(float), mean_spend.to_numpy(float)
+        recency, age = (days.to_numpy(float) / TIME_UNIT_DAYS for days in (recency_days, age_days))
+        columns = _forecast(transactions, spend, (x, recency, age, m), survivor, level)
+        if churn.model is not None:
+            columns["churn_probability"] = 1 - churn.model.probability_alive(x, recency, age)
+        return pd.DataFrame({name: columns.get(name, np.full(len(x), np.nan)) for name in FORECASTS})
+
+    return forecast
+
+
+def _forecast(
+    transactions: Fitted[TransactionModel],
+    spend: Fitted[GammaGamma],
+    history: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    survivor: pd.DataFrame,
+    level: float,
+) -> dict[str, FloatArray]:
+    """Figures of customers by name; history: x, recency and age in weeks, mean value of repeat days."""
+    x, recency, age, m = history
+    model = transactions.model
+    if model is None or not len(x):
+        return {}
+    table, residual = unpacked(survivor)
+    alive = model.probability_alive(x, recency, age)
+    gradient = model.probability_alive_gradient(x, recency, age)
+    orders = order_forecast(alive, gradient, table)
+    covariance = transactions.log_covariance
+    spread = parameter_variance(orders.gradient, covariance)
+    figures: dict[str, FloatArray] = {
+        "probability_alive": alive,
+        **_around(
+            "probability_alive", alive, probability_interval(alive, parameter_variance(gradient, covariance), level)
+        ),
+        "active_probability": 1 - orders.none,
+        "expected_orders": orders.mean,
+        **_around("expected_orders", orders.mean, mean_interval(orders.mean, spread, level)),
+        **_ends("orders", order_interval(alive, table.quantiles, level)),
+        "orders_variance": orders.own_variance,
+        **_by_parameter(ORDER_GRADIENT, orders.gradient),
+    }
+    if spend.model is None:
+        return figures
+    positive = np.maximum(m, 0.0)
+    moments = spend.model.spend_moments(x, positive)
+    value = value_forecast(alive, gradient, table, moments, spend.model.expected_spend_gradient(x, positive))
+    ends = value_interval(level, value, alive, table, moments, (covariance, spend.log_covariance))
+    return figures | {
+        "expected_order_value": moments.mean,
+        "expected_value": value.mean,
+        **_around("expected_value", value.mean, (ends.mean_low, ends.mean_high)),
+        **_ends("value", (ends.low, ends.high)),
+        "value_variance": value.own_variance,
+        **_by_parameter(VALUE_GRADIENT, np.concatenate([value.order_gradient, value.spend_gradient], axis=1)),
+        "residual_value": alive * residual * moments.mean,
+    }
+
+
+def _around(name: str, value: FloatArray, ends: tuple[FloatArray, FloatArray]) -> Mapping[str, FloatArray]:
+    """The ends of the interval of a mean, which the last digit must not put on the wrong side of it."""
+    return _ends(name, (np.minimum(ends[0], value), np.maximum(ends[1], value)))
+
+
+def _ends(name: str, ends: tuple[FloatArray, FloatArray]) -> Mapping[str, FloatArray]:
+    return {f"{name}_lower": ends[0], f"{name}_upper": ends[1]}
+
+
+def _by_parameter(names: tuple[str, ...], gradient: FloatArray) -> Mapping[str, FloatArray]:
+    return dict(zip(names, gradient.T, strict=True))

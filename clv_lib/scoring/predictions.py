@@ -1,0 +1,235 @@
+"""`customer_predictions`, `segment_predictions` and `prediction_bands` from the forecasts of customers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, PREDICTION_BANDS, SEGMENT_PREDICTIONS
+from clv_lib.contracts.types import MONEY_SUM
+from clv_lib.models import FloatArray, mean_interval, parameter_variance, sum_interval
+from clv_lib.scoring.forecasts import ORDER_GRADIENT, VALUE_GRADIENT
+from clv_lib.scoring.statistics import TIME_UNIT_DAYS
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from clv_lib.scoring.fits import Scorers
+    from clv_lib.settings.models import Predictions
+
+Cuts = Mapping[int, tuple[float, float]]
+"""Predicted values from which the spend tier is medium, and high, by horizon."""
+
+_MAX_GAP_DAYS = 36_500
+_TIER_BIN_WIDTH = 0.01
+
+
+def customer_predictions(
+    forecasts: DataFrame, scorers: Scorers, cuts: Cuts, settings: Predictions, as_of: dt.date
+) -> DataFrame:
+    """Contract `customer_predictions`. Grain: customer and horizon, kept.
+
+    `forecasts` are those of `customer_metrics`. Every customer is scored, one-time buyers at the population mean spend;
+    without a usable model the figures are NULL and `prediction_status` says why.
+    """
+    has_value = F.col("historic_clv_amount").isNotNull()
+    money = {
+        "predicted_clv_amount": "expected_value",
+        "predicted_clv_mean_lower_amount": "expected_value_lower",
+        "predicted_clv_mean_upper_amount": "expected_value_upper",
+        "predicted_clv_lower_amount": "value_lower",
+        "predicted_clv_upper_amount": "value_upper",
+        "residual_clv_amount": "residual_value",
+    }
+    shared = {field.name for field in CUSTOMER_PREDICTIONS.fields if field.type == "double"} - {"interval_level"}
+    figures = forecasts.withColumns(
+        {
+            **{name: F.col(f"forecast.{name}") for name in shared},
+            **{name: F.when(has_value, F.col(f"forecast.{source}")).cast(MONEY_SUM) for name, source in money.items()},
+            "model_id": F.lit(scorers.model_id),
+            "interval_level": F.lit(settings.interval_level),
+            "prediction_status": _status(scorers),
+            "as_of_date": F.lit(as_of),
+            **_next_order(scorers),
+        }
+    )
+    banded = figures.withColumns(
+        {
+            "total_clv_amount": (F.col("historic_clv_amount") + F.col("predicted_clv_amount")).cast(MONEY_SUM),
+            "churn_risk": _band(F.col("churn_probability"), settings.churn_risk_cuts),
+            "spend_tier": _spend_tier(cuts),
+        }
+    )
+    return banded.select(*CUSTOMER_PREDICTIONS.columns)
+
+
+def _status(scorers: Scorers) -> Column:
+    if scorers.transactions.model is None:
+        is_small = scorers.transactions.status == "too_few_customers"
+        return F.lit("too_few_customers" if is_small else "model_not_converged")
+    if scorers.spend.model is None:
+        return F.lit("spend_model_unusable")
+    return F.when(F.col("historic_clv_amount").isNull(), "margin_unknown").otherwise("ok")
+
+
+def _next_order(scorers: Scorers) -> dict[str, Column]:
+    """Last order + (alpha + t_x) (2^(1 / (r + x)) - 1): the median gap, as it looked after the last order.
+
+    The gap of a customer who comes back has the survival ((alpha + t_x) / (alpha + t_x + t))^(r + x), since the rate of
+    orders is then Gamma(r + x, alpha + t_x).
+    """
+    nothing = {"expected_next_order_date": F.lit(None).cast("date"), "next_order_status": F.lit("no_model")}
+    if scorers.transactions.model is None:
+        return nothing
+    values = dict(zip(scorers.transactions.parameter_names, map(float, scorers.transactions.parameters), strict=True))
+    x, recency = F.col("btyd_frequency"), F.col("btyd_recency_days") / F.lit(TIME_UNIT_DAYS)
+    doubling = F.pow(F.lit(2.0), 1 / (F.lit(values["r"]) + x)) - 1
+    days = F.ceil((F.lit(values["alpha"]) + recency) * doubling * TIME_UNIT_DAYS)
+    is_near = days <= _MAX_GAP_DAYS
+    status = F.when(~is_near, "too_far").when(x == 0, "population_gap").otherwise("own_gaps")
+    near = F.least(days, F.lit(_MAX_GAP_DAYS)).cast("int")
+    return {
+        "expected_next_order_date": F.when(is_near, F.date_add("last_order_date", near)),
+        "next_order_status": status,
+    }
+
+
+def _band(value: Column, cuts: tuple[float, float]) -> Column:
+    return F.when(value >= cuts[1], "high").when(value >= cuts[0], "medium").when(value.isNotNull(), "low")
+
+
+def _spend_tier(cuts: Cuts) -> Column:
+    value = F.col("predicted_clv_amount").cast("double")
+    tiers = [F.when(F.col("horizon_days") == days, _band(value, ends)) for days, ends in cuts.items()]
+    return F.coalesce(*tiers, F.lit(None).cast("string"))
+
+
+def spend_tier_cuts(forecasts: DataFrame, settings: Predictions) -> dict[int, tuple[float, float]]:
+    """Values at which the tiers begin, by horizon: the best `spend_tier_shares` of the customers are above them.
+
+    Values are counted in bins of 1 % of their logarithm, so the cuts do not depend on how the rows are spread, and cost
+    one group-by of any number of customers. Collects the counted bins; empty without predictions.
+    """
+    value = F.when(F.col("historic_clv_amount").isNotNull(), F.col("forecast.expected_value"))
+    bins = F.floor(F.log(F.greatest(value, F.lit(1e-4))) / _TIER_BIN_WIDTH)
+    counted = forecasts.where(value.isNotNull()).groupBy("horizon_days", bins.alias("bin")).count().toPandas()
+    cuts = {}
+    for days in sorted(set(counted["horizon_days"])):
+        rows = counted[counted["horizon_days"] == days]
+        best_first = rows.sort_values("bin", ascending=False)
+        share = (best_first["count"].cumsum() / best_first["count"].sum()).to_numpy()
+        at = [int(np.searchsorted(share, wanted)) for wanted in settings.spend_tier_shares]
+        high, medium = (float(np.exp(best_first["bin"].iloc[place] * _TIER_BIN_WIDTH)) for place in at)
+        cuts[int(days)] = (medium, high)
+    return cuts
+
+
+def prediction_bands(predictions: DataFrame, cuts: Cuts, settings: Predictions, as_of: dt.date) -> DataFrame:
+    """Contract `prediction_bands` from `customer_predictions`. Grain: band type, horizon and band with customers."""
+    risk = dict.fromkeys(settings.horizons_days, settings.churn_risk_cuts)
+    counted = [
+        predictions.where(F.col(name).isNotNull())
+        .groupBy(F.lit(name).alias("band_type"), "horizon_days", F.col(name).alias("band"))
+        .agg(F.count(F.lit(1)).alias("customer_count"))
+        .withColumns(_limits(limits))
+        for name, limits in (("churn_risk", risk), ("spend_tier", cuts))
+    ]
+    both = counted[0].unionByName(counted[1]).withColumn("as_of_date", F.lit(as_of))
+    return both.select(*PREDICTION_BANDS.columns)
+
+
+def _limits(cuts: Cuts) -> dict[str, Column]:
+    lower, upper = F.lit(None).cast("double"), F.lit(None).cast("double")
+    for days, (medium, high) in cuts.items():
+        for band, begin, end in (("low", 0.0, medium), ("medium", medium, high), ("high", high, None)):
+            here = (F.col("horizon_days") == days) & (F.col("band") == band)
+            lower = F.when(here, F.lit(begin)).otherwise(lower)
+            upper = F.when(here, F.lit(end).cast("double")).otherwise(upper)
+    return {"lower_value": lower, "upper_value": upper}
+
+
+def segment_sums(forecasts: DataFrame, customer_segments: DataFrame) -> DataFrame:
+    """Sums of expected figures, own variances and gradients over members. Grain: segment_id and horizon_days.
+
+    All that the interval of a segment needs, in one aggregation. Value is summed over members for whom it is predicted.
+    """
+    has_value = F.col("historic_clv_amount").isNotNull() & F.col("forecast.expected_value").isNotNull()
+    of_orders = ("expected_orders", "orders_variance", *ORDER_GRADIENT)
+    of_value = ("value_variance", *VALUE_GRADIENT)
+    members = customer_segments.select("customer_id", "segment_id").join(forecasts, "customer_id")
+    amounts = {"predicted_clv": "expected_value", "residual_clv": "residual_value"}
+    return members.groupBy("segment_id", "horizon_days").agg(
+        F.max("value_basis").alias("value_basis"),
+        F.count(F.lit(1)).alias("customer_count"),
+        F.count_if(has_value).alias("predicted_customer_count"),
+        *(F.sum(f"forecast.{name}").alias(name) for name in of_orders),
+        *(F.sum(F.when(has_value, F.col(f"forecast.{name}"))).alias(name) for name in of_value),
+        *(
+            F.sum(F.when(has_value, F.col(f"forecast.{source}").cast(MONEY_SUM))).alias(name)
+            for name, source in amounts.items()
+        ),
+    )
+
+
+def segment_predictions(
+    sums: pd.DataFrame, scorers: Scorers, settings: Predictions, as_of: dt.date
+) -> list[tuple[object, ...]]:
+    """Rows of contract `segment_predictions` from the collected `segment_sums`."""
+    ordered = sums.sort_values(["segment_id", "horizon_days"])
+    level = settings.interval_level
+    by_orders, by_both = _order_covariance(scorers), _value_covariance(scorers)
+    orders = _sum_intervals(ordered, "expected_orders", "orders_variance", ORDER_GRADIENT, by_orders, level)
+    value = _sum_intervals(ordered, "predicted_clv", "value_variance", VALUE_GRADIENT, by_both, level)
+    rows = ordered.assign(
+        model_id=scorers.model_id,
+        expected_orders_lower=orders[0],
+        expected_orders_upper=orders[1],
+        orders_lower=np.floor(orders[2]),
+        orders_upper=np.ceil(orders[3]),
+        predicted_clv_amount=ordered["predicted_clv"],
+        predicted_clv_mean_lower_amount=value[0],
+        predicted_clv_mean_upper_amount=value[1],
+        predicted_clv_lower_amount=value[2],
+        predicted_clv_upper_amount=value[3],
+        residual_clv_amount=ordered["residual_clv"],
+        interval_level=level,
+        interval_status=_interval_status(ordered),
+        as_of_date=as_of,
+    )
+    return [
+        tuple(None if pd.isna(cell) else cell for cell in row)
+        for row in rows[list(SEGMENT_PREDICTIONS.columns)].itertuples(index=False, name=None)
+    ]
+
+
+def _order_covariance(scorers: Scorers) -> FloatArray:
+    return scorers.transactions.log_covariance
+
+
+def _value_covariance(scorers: Scorers) -> FloatArray:
+    """Of the seven log-parameters; the two fits are taken as independent."""
+    joint = np.zeros((7, 7))
+    joint[:4, :4] = scorers.transactions.log_covariance
+    joint[4:, 4:] = scorers.spend.log_covariance
+    return joint
+
+
+def _sum_intervals(
+    sums: pd.DataFrame, mean: str, variance: str, gradient: Sequence[str], covariance: FloatArray, level: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Interval of the mean and predictive interval of each sum."""
+    expected = sums[mean].to_numpy(float)
+    by_parameters = parameter_variance(sums[list(gradient)].to_numpy(float), covariance)
+    realised = sum_interval(expected, sums[variance].to_numpy(float) + by_parameters, level)
+    return *mean_interval(expected, by_parameters, level), *realised
+
+
+def _interval_status(sums: pd.DataFrame) -> FloatArray:
+    none = sums["predicted_customer_count"].to_numpy() == 0
+    infinite = ~np.isfinite(sums["value_variance"].to_numpy(float))
+    return np.where(none, "not_predicted", np.where(infinite, "infinite_variance", "ok"))

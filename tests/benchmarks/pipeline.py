@@ -1,0 +1,196 @@
+"""The whole job on generated orders, beside what any job over these rows must do and beside DuckDB."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clv_lib.pipeline import run_all
+from clv_lib.pipeline.progress import LOGGER
+from clv_lib.settings import load_settings
+from tests.benchmarks.events import StepTimes, show_work, work_by_step
+from tests.benchmarks.measuring import better_of_two, heading, noop, session, show, timed
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from clv_lib.pipeline import Outcome
+
+AS_OF = dt.date(2025, 6, 30)
+HISTORY_DAYS = 3 * 365
+ORDERS_PER_CUSTOMER = 8.8
+PURCHASES = {"alpha": 41.84, "s": 0.6, "beta": 200.0}
+SPEND_SCALE = 45.0
+_PRIME = 9007199254740881
+_UNIT = "the same, written once"
+SETTINGS = """
+lake: {folder}/lake
+reporting: {{currency: GBP}}
+sources:
+  orders: {{table: {folder}/orders}}
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the job ended, the span of the whole and of each step in seconds since the epoch."""
+
+    outcome: Outcome
+    span: tuple[float, float]
+    steps: dict[str, tuple[float, float]]
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.span[1] - self.span[0]
+
+
+def measure(folder: Path, count: int) -> None:
+    """Generate about `count` orders in the folder, run the job on them and print it beside floors and DuckDB."""
+    settings = load_settings(None, text=SETTINGS.format(folder=folder), environ={}).settings
+    spark = session(folder)
+    orders = generated_orders(spark, count).repartitionByRange(8, "ordered_at").sortWithinPartitions("ordered_at")
+    seconds = timed(lambda: orders.write.format("delta").save(str(folder / "orders")))
+    written = spark.read.format("delta").load(str(folder / "orders")).count()
+    heading(f"{written:,} orders, generated and written in {seconds:.1f} s")
+    heading(f"Floors, the better of two runs, as multiples of `{_UNIT}`")
+    base = better_of_two(floors(spark, folder))
+    unit = base[_UNIT]
+    show(base, unit)
+    run = run_job(lambda: run_all(spark, settings, AS_OF, clock=lambda: dt.datetime.now(dt.timezone.utc)))
+    steps = {f"step {step.name}": step.seconds for step in run.outcome.progress.steps}
+    heading("The job, run once")
+    show({**steps, "the whole job": run.seconds}, unit)
+    print(f"{steps['step audit'] / run.seconds:11.1%}          of the job is its gate (audit)")
+    heading("DuckDB with two threads, the better of two runs")
+    show(better_of_two({"windows, months and customers, to Parquet": partial(aggregate_with_duckdb, folder)}), unit)
+    print(f"             its customers and sums are {agreement(spark, folder)}")
+    fits = spark.read.format("delta").load(str(folder / "lake" / "gold" / "model_fits"))
+    heading("Models that the job fitted")
+    for row in fits.select("model_id", "fit_status", "is_published_model").distinct().orderBy("model_id").collect():
+        print(f"  {row[0]}: {row[1]}{', published' if row[2] else ''}")
+    spark.stop()
+    heading("Work by step, from the event log")
+    show_work(work_by_step(folder / "events", run.steps, run.span))
+
+
+def generated_orders(spark: SparkSession, count: int) -> DataFrame:
+    """About `count` orders of customers of Pareto/NBD with r = 1 who spend by Gamma-Gamma; grain: order.
+
+    Everything is drawn from hashes of customer and order, so that every run makes the same ones. Given how long a
+    customer was seen alive, the number of repeat orders is geometric when r = 1, and their times are uniform.
+    """
+    left = f"({HISTORY_DAYS * 86400} - start)"
+    life = "{beta} * 86400 * (pow({u}, -1 / {s}) - 1)".format(u=_uniform("customer", 2), **PURCHASES)
+    stay = f"(alive / (alive + {PURCHASES['alpha']} * 86400))"
+    customers = (
+        spark.range(max(1, round(count / ORDERS_PER_CUSTOMER)))
+        .selectExpr("id as customer")
+        .selectExpr("*", f"{_uniform('customer', 1)} * {HISTORY_DAYS * 86400 - 1} as start")
+        .selectExpr("*", f"least({life}, {left}) as alive", f"{SPEND_SCALE} / {_gamma('customer', 4, 10)} as scale")
+        .selectExpr("*", f"cast(ln({_uniform('customer', 3)}) / ln({stay}) as int) as repeats")
+    )
+    begin = dt.datetime.combine(AS_OF, dt.time(), dt.timezone.utc) - dt.timedelta(days=HISTORY_DAYS - 1)
+    since = f"start + if(number = 0, 0, alive * {_uniform('customer, number', 4)})"
+    amount = f"cast(scale * {_gamma('customer, number', 2, 20)} as decimal(18,4))"
+    return (
+        customers.selectExpr("customer", "start", "alive", "scale", "explode(sequence(0, repeats)) as number")
+        .selectExpr("*", f"timestamp_seconds({begin.timestamp():.0f} + cast({since} as bigint)) as ordered_at")
+        .selectExpr("*", f"greatest({amount}, 0.01) as net_amount")
+        .selectExpr(
+            "concat('o', customer, '-', number) as order_id",
+            "concat('c', customer) as customer_id",
+            "ordered_at",
+            "net_amount",
+            "cast(net_amount * 0.6 as decimal(18,4)) as cost_amount",
+            "element_at(array('search', 'social', 'email'), cast(pmod(customer + number, 3) + 1 as int)) as channel",
+        )
+    )
+
+
+def _uniform(columns: str, salt: int) -> str:
+    """A number above 0 and below 1 that hashes to the columns."""
+    return f"((pmod(xxhash64({columns}, {salt}), {_PRIME}) + 0.5D) / {_PRIME}D)"
+
+
+def _gamma(columns: str, shape: int, salt: int) -> str:
+    """A gamma variable of whole shape and scale 1: a sum of exponential ones."""
+    return f"(-{' - '.join(f'ln({_uniform(columns, salt + number)})' for number in range(shape))})"
+
+
+def floors(spark: SparkSession, folder: Path) -> dict[str, Callable[[], None]]:
+    """What any job over these rows must do at least, by name."""
+    orders = spark.read.format("delta").load(str(folder / "orders"))
+    totals = orders.groupBy("customer_id").agg({"net_amount": "sum", "ordered_at": "max", "*": "count"})
+    sorted_rows = orders.repartition("customer_id").sortWithinPartitions("customer_id", "ordered_at")
+    written = str(folder / "sorted")
+    return {
+        "scan of all columns": lambda: noop(orders),
+        "minimal group-by customer": lambda: noop(totals),
+        "repartition and sort by customer": lambda: noop(sorted_rows),
+        _UNIT: lambda: sorted_rows.write.format("delta").mode("overwrite").save(written),
+    }
+
+
+def run_job(action: Callable[[], Outcome]) -> Run:
+    """Run the job and note when its steps began and ended."""
+    logger, times = logging.getLogger(LOGGER), StepTimes()
+    logger.addHandler(times)
+    logger.setLevel(logging.INFO)
+    began = time.time()
+    try:
+        outcome = action()
+    finally:
+        logger.removeHandler(times)
+    names = [step.name for step in outcome.progress.steps]
+    return Run(outcome, (began, time.time()), {name: times.spans[name] for name in names})
+
+
+def aggregate_with_duckdb(folder: Path) -> None:
+    """Windows over orders, months of customers and customers, to Parquet."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("set threads to 2; set timezone = 'UTC'")
+        connection.execute(
+            f"""copy (select *, row_number() over w as order_number,
+            ordered_at::date - lag(ordered_at::date) over w as gap,
+            sum(net_amount) over (w rows unbounded preceding) as cumulative_net_amount
+            from read_parquet('{folder}/orders/*.parquet')
+            window w as (partition by customer_id order by ordered_at, order_id))
+            to '{folder}/duck_orders.parquet'"""
+        )
+        connection.execute(
+            f"""copy (select customer_id, date_trunc('month', ordered_at) as month, count(*) as order_count,
+            count(*) filter (gap is null or gap > 0) as active_day_count, sum(net_amount) as net_amount,
+            min(ordered_at) as first_at, max(ordered_at) as last_at
+            from '{folder}/duck_orders.parquet' group by all) to '{folder}/duck_months.parquet'"""
+        )
+        connection.execute(
+            f"""copy (select customer_id, sum(order_count) as orders, sum(active_day_count) - 1 as x,
+            sum(net_amount) as net_amount, min(first_at) as first_at, max(last_at) as last_at
+            from '{folder}/duck_months.parquet' group by all) to '{folder}/duck_customers.parquet'"""
+        )
+
+
+def agreement(spark: SparkSession, folder: Path) -> str:
+    """Whether customers, orders, repeat days and money of DuckDB are those that the job published."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        theirs = connection.execute(
+            f"select count(*), sum(orders), sum(x), sum(net_amount) from '{folder}/duck_customers.parquet'"
+        ).fetchone()
+    metrics = spark.read.format("delta").load(str(folder / "lake" / "gold" / "customer_metrics"))
+    ours = metrics.selectExpr(
+        "count(*)", "sum(lifetime_order_count)", "sum(btyd_frequency)", "sum(lifetime_net_amount)"
+    ).first()
+    if theirs is None or ours is None or tuple(theirs) != tuple(ours):
+        return f"not the job's: {theirs} and {ours}"
+    return "equal to the job's"

@@ -1,0 +1,50 @@
+"""A lake in a catalog: tables in an internal schema, and views over what is published in the schema that users name."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from clv_lib.contracts import PUBLISHED_TABLES
+from clv_lib.pipeline import run_all
+from clv_lib.settings import load_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+NOW = dt.datetime(2025, 1, 2, 3, tzinfo=dt.timezone.utc)
+CONFIGURATION = """
+lake: shop_value
+reporting: {currency: GBP}
+sources:
+  orders: {table: shop_input.orders}
+"""
+
+
+@pytest.fixture
+def catalog(spark: SparkSession) -> Iterator[SparkSession]:
+    """A session whose catalog has a schema with 24 orders of 8 customers, ten pounds each."""
+    spark.sql("CREATE SCHEMA shop_input")
+    spark.range(24).selectExpr(
+        "concat('o', id) as order_id",
+        "concat('c', id % 8) as customer_id",
+        "timestamp'2024-01-10 10:00:00' + make_dt_interval(cast(id * 13 as int)) as ordered_at",
+        "cast(10 as decimal(18,4)) as net_amount",
+    ).write.format("delta").saveAsTable("shop_input.orders")
+    yield spark
+    for schema in ("shop_input", "shop_value", "shop_value_internal"):
+        spark.sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+
+def test_a_run_in_a_catalog_publishes_a_view_of_every_table(catalog: SparkSession) -> None:
+    settings = load_settings(None, text=CONFIGURATION, environ={}).settings
+    run_all(catalog, settings, dt.date(2024, 12, 31), clock=lambda: NOW)
+    views = {row["viewName"] for row in catalog.sql("SHOW VIEWS IN shop_value").collect()}
+    assert views == {table.name for table in PUBLISHED_TABLES}
+    customers = catalog.sql("SELECT count(*), sum(lifetime_net_amount) FROM shop_value.customer_metrics").collect()[0]
+    assert tuple(customers) == (8, Decimal(240))
+    assert catalog.sql("SELECT count(*) FROM shop_value.customer_orders").collect()[0][0] == 24
