@@ -152,9 +152,9 @@ _TYPES = (
     CustomerType("b2c", 0.8, 0.9, 52.0, 0.8, 3.6, 6.0, 4.0, 30.0, 0.54, 3.95, 50.0),
 )
 _CHANNELS = (
-    Channel("paid_search", 0.30, 0.15, 24.0, (("media", 0.75), ("agency", 0.10), ("salary", 0.15)), ("2024-02",)),
+    Channel("paid_search", 0.30, 0.15, 78.0, (("media", 0.75), ("agency", 0.10), ("salary", 0.15)), ("2024-02",)),
     Channel(
-        "paid_social", 0.24, 0.08, 42.0, (("media", 0.80), ("agency", 0.12), ("salary", 0.08)), ("2023-08", "2024-08")
+        "paid_social", 0.24, 0.08, 140.0, (("media", 0.80), ("agency", 0.12), ("salary", 0.08)), ("2023-08", "2024-08")
     ),
     Channel("email", 0.12, 0.37, 9.0, (("tool", 0.40), ("salary", 0.60)), (), ("2023-05",)),
     Channel("organic", 0.22, 0.34, 4.0, (("salary", 1.0),)),

@@ -60,9 +60,12 @@ def spend_statistics(states: DataFrame) -> tuple[SpendStatistics, int, float | N
     repeaters = states.where("btyd_frequency > 0 and btyd_monetary_value is not null")
     usable = repeaters.where("btyd_monetary_value > 0")
     value = F.col("btyd_monetary_value")
-    x, m = F.col("btyd_frequency").cast("double"), F.when(value > 0, value.cast("double"))
+    m = F.when(value > 0, value.cast("double"))
+    x = F.when(value > 0, F.col("btyd_frequency").cast("double"))
+    # Spark's corr divides by zero where one of the two never differs.
+    correlation_of_both = F.try_divide(F.covar_pop(x, m), F.stddev_pop(x) * F.stddev_pop(m))
     excluded, count, correlation = repeaters.agg(
-        F.count_if(value <= 0), F.count(F.lit(1)), F.nanvl(F.corr(F.when(value > 0, x), m), F.lit(None).cast("double"))
+        F.count_if(value <= 0), F.count(F.lit(1)), correlation_of_both
     ).collect()[0]
     bin_or_value = F.floor(F.log(value.cast("double")) / _SPEND_BIN_WIDTH) if count > _EXACT_SPEND_ROWS else value
     grouped = usable.groupBy("btyd_frequency", bin_or_value.alias("bin")).agg(

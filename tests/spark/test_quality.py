@@ -56,13 +56,20 @@ GOOD_VALUES: dict[str, dict[str, Any]] = {
     "segment_metrics": {"customer_count_end": 2},
     "cohort_metrics": {"months_since_first_order": 0},
     "unit_economics": {"cac_payback_months": 0},
+    "mrr_movements": {"mrr_end": Decimal(2), "movement_type": "expansion", "churn_type": None},
+    "mrr_metrics": {
+        "mrr_end": Decimal(2),
+        "customer_count_end": 2,
+        **{f"{kind}_churn_amount": Decimal(0) for kind in ("involuntary", "unknown")},
+        **{f"{kind}_churned_customer_count": 0 for kind in ("involuntary", "unknown")},
+    },
 }
 
 
 def _pool(field: Field) -> list[Any]:
     pool = POOL[re.split(r"\W", field.type)[0]]
-    if field.type == "map<string,bigint>":
-        return [{"customer_orders": 1}]
+    if field.type.startswith("map<string,") and not field.type.endswith("string>"):
+        return [{"customer_orders": 1.0 if field.type.endswith("double>") else 1}]
     allowed = re.search(r" in \('(\w+)'", field.check or "")
     return [allowed.group(1), *pool] if allowed else pool
 
