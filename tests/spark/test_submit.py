@@ -93,12 +93,13 @@ class Submit:
         options = {
             "--master": "local[2]",
             "--driver-memory": "1g",
-            "--conf": "spark.sql.shuffle.partitions=2",
             "--driver-java-options": "-XX:TieredStopAtLevel=1",
             "--jars": delta_jars,
             "--py-files": str(self.package),
         }
+        quick = ("shuffle.partitions=2", "codegen.wholeStage=false", "codegen.factoryMode=NO_CODEGEN")
         given = [part for option in options.items() for part in option]
+        given += [part for setting in quick for part in ("--conf", f"spark.sql.{setting}")]
         return subprocess.run(
             [f"{self.environ['SPARK_HOME']}/bin/spark-submit", *given, str(program), *arguments],
             cwd=self.folder,
@@ -135,7 +136,7 @@ def test_the_job_run_publishes_a_csv_file(submitted: Submit) -> None:
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
     lake = submitted.folder / "lake"
     [pointer] = DeltaTable(str(lake / "control" / "published")).to_pyarrow_table().to_pylist()
-    assert pointer["snapshot_id"].startswith("20241231-") and f"run {pointer['snapshot_id']}" in answer.stdout
+    assert pointer["snapshot_id"].startswith("20241231-") and f"snapshot {pointer['snapshot_id']}" in answer.stdout
     metrics = DeltaTable(str(lake / "gold" / "customer_metrics")).to_pyarrow_table().to_pylist()
     assert len(metrics) == 12
     assert sum(row["lifetime_net_amount"] for row in metrics) == sum(Decimal(f"{10 + n}.50") for n in range(30))
