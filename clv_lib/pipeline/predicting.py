@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,7 +100,7 @@ def _compare(work: Workspace, metrics: DataFrame) -> _Compared:
         share = min(1.0, settings.max_accuracy_customers / customers)
         earlier = customers_as_of(work, end - dt.timedelta(days=settings.holdout_days))
         known = work.keep(sampled(outcomes(before, after, earlier), share))
-        members = segments_as_of(work, before)
+        members = segments_as_of(work, before, end)
         counted = cells(said(known, fits, holdout), members).toPandas()
         compared.accuracy += accuracy_rows(counted, fits, holdout, share, work.as_of)
         compared.calibration += calibration_rows(counted, holdout, work.as_of)
@@ -129,12 +129,20 @@ def _tracked(work: Workspace, before: DataFrame, fits: Fits, end: dt.date) -> li
 
 
 def _frame(work: Workspace, table: Table, rows: list[tuple[object, ...]]) -> DataFrame:
-    """Rows made on the driver as a frame of the contract's columns; decimals may come as doubles and are cast later."""
-    kinds = ((name, kind) for name, kind in table.schema.items())
-    schema = ", ".join(f"{name} {'double' if kind.startswith('decimal') else kind}" for name, kind in kinds)
-    return work.lake.spark.createDataFrame([tuple(_plain(cell) for cell in row) for row in rows], schema)
+    """Rows made on the driver as a frame of the contract's columns; money that came as doubles is cast when written."""
+    plain = [tuple(_plain(cell) for cell in row) for row in rows]
+    columns = zip(*plain, strict=True) if plain else ((),) * len(table.columns)
+    kinds = zip(table.schema.items(), columns, strict=True)
+    schema = ", ".join(f"{name} {_kind(kind, cells)}" for (name, kind), cells in kinds)
+    return work.lake.spark.createDataFrame(plain, schema)
 
 
 def _plain(cell: Any) -> Any:
-    """A Python value where NumPy or pandas gave one of theirs."""
-    return float(cell) if isinstance(cell, Decimal | np.floating) else cell
+    """A Python value where NumPy gave one of its own."""
+    return float(cell) if isinstance(cell, np.floating) else cell
+
+
+def _kind(kind: str, cells: Iterable[object]) -> str:
+    """Sums of money that Spark made stay exact decimals; ends of intervals are doubles."""
+    is_double = kind.startswith("decimal") and any(isinstance(cell, float) for cell in cells)
+    return "double" if is_double else kind

@@ -43,13 +43,11 @@ def customers_as_of(work: Workspace, day: dt.date) -> DataFrame:
     )
 
 
-def segments_as_of(work: Workspace, metrics: DataFrame) -> DataFrame:
-    """Contract `customer_segments` of `customer_metrics` of an earlier day; attributes are those of today."""
-    as_of = metrics.select("as_of_date").limit(1).collect()[0][0]
-    thresholds = rfm_thresholds(cut_values(metrics), as_of)
-    rfm = scored(work, metrics, thresholds)
+def segments_as_of(work: Workspace, metrics: DataFrame, day: dt.date) -> DataFrame:
+    """Contract `customer_segments` of the `customer_metrics` of an earlier day; attributes are those of today."""
+    rfm = scored(work, metrics, rfm_thresholds(cut_values(metrics), day))
     types = present_segment_types(work.settings.segments, attribute_columns(work))
-    return customer_segments(metrics, rfm, attributes(work), types, as_of)
+    return customer_segments(metrics, rfm, attributes(work), types, day)
 
 
 def scored(work: Workspace, metrics: DataFrame, thresholds: DataFrame) -> DataFrame:

@@ -92,7 +92,7 @@ class Submit:
         delta_jars = ",".join(str(path) for path in jars.local_jars(jars.jars_folder(), spark, delta))
         options = {
             "--master": "local[2]",
-            "--driver-memory": "1g",
+            "--driver-memory": "2g",
             "--driver-java-options": "-XX:TieredStopAtLevel=1",
             "--jars": delta_jars,
             "--py-files": str(self.package),
