@@ -101,7 +101,7 @@ def _running(commands: Any) -> None:
         "--as-of", type=day, metavar="DATE", help="last day that counts (default: the last of the demo data)"
     )
     demo.add_argument("--fresh", action="store_true", help="write the demo data again; else existing tables are kept")
-    demo.add_argument("--customers", type=positive, metavar="N", help="customers to draw (default: 4000)")
+    demo.add_argument("--customers", type=positive, metavar="N", help="customers to draw (default: 2000)")
     _run_options(demo)
 
 

@@ -181,7 +181,7 @@ class DemoParameters:
     """
 
     seed: int = 20250630
-    customers: int = 4000
+    customers: int = 2000
     history_start: date = date(2023, 1, 1)
     as_of: date = date(2025, 6, 30)
     reporting_currency: str = "GBP"
