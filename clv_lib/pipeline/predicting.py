@@ -94,7 +94,8 @@ def _compare(work: Workspace, metrics: DataFrame) -> _Compared:
         fits = fit_models(before, settings)
         if not any(fit.model for fit in fits.candidates.values()):
             why = ", ".join(f"{name} {fit.status}" for name, fit in fits.candidates.items())
-            work.progress.note(f"models are not compared from {end}: {why}")
+            work.progress.note(f"no model is usable at {end}, the end of calibration: {why}")
+        if not fits.baseline.converged:
             break
         customers = fits.baseline.customer_count / fits.sampled_share
         share = min(1.0, settings.max_accuracy_customers / customers)
