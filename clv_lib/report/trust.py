@@ -113,7 +113,7 @@ def _against_baselines(row: Row, rows: list[Row]) -> str:
 
 def _short(row: Row) -> str:
     likelihood = row["log_likelihood"]
-    found = row["fit_status"] if likelihood is None else f"log-likelihood {likelihood:,.1f}"
+    found = f"log-likelihood {likelihood:,.1f}" if row["is_converged"] else f"not usable: {row['fit_status']}"
     return f"{row['model_id']} ({found})"
 
 
