@@ -129,17 +129,16 @@ def test_driver_and_workers_import_clv_from_the_zip(submitted: Submit) -> None:
     assert found["month"] == "2024-02-01"
 
 
-def test_the_job_run_publishes_a_csv_file(submitted: Submit) -> None:
+def test_the_job_intake_runs_a_step_on_a_csv_file(submitted: Submit) -> None:
     write_orders(submitted.folder)
-    job = shutil.copy(ROOT / "jobs" / "run.py", submitted.folder)
+    job = shutil.copy(ROOT / "jobs" / "intake.py", submitted.folder)
     answer = submitted(Path(job), "--config", str(submitted.folder / "clv.yaml"), "--as-of", "2024-12-31")
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
+    assert "run 20241231-" in answer.stdout and "customer_orders" in answer.stdout
     lake = submitted.folder / "lake"
-    [pointer] = DeltaTable(str(lake / "control" / "published")).to_pyarrow_table().to_pylist()
-    assert pointer["snapshot_id"].startswith("20241231-") and f"snapshot {pointer['snapshot_id']}" in answer.stdout
-    metrics = DeltaTable(str(lake / "gold" / "customer_metrics")).to_pyarrow_table().to_pylist()
-    assert len(metrics) == 12
-    assert sum(row["lifetime_net_amount"] for row in metrics) == sum(Decimal(f"{10 + n}.50") for n in range(30))
+    months = DeltaTable(str(lake / "silver" / "customer_months")).to_pyarrow_table().to_pylist()
+    assert sum(row["net_amount"] for row in months) == sum(Decimal(f"{10 + n}.50") for n in range(30))
+    assert not (lake / "control" / "published").exists()
 
 
 def test_a_wrong_configuration_ends_with_exit_code_2(submitted: Submit) -> None:
