@@ -7,33 +7,10 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
-import re
 from decimal import Decimal
 
-from clv_lib.errors import ConfigurationError
-
-DAYS_PER_YEAR = Decimal("365.25")
 MONTHS_PER_YEAR = 12
 DAYS_PER_MONTH = Decimal("30.4375")  # 365.25 / 12, exact in decimals
-
-_EPOCH = dt.date(1970, 1, 1)
-_AS_OF_SHAPE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-
-
-def parse_as_of(text: str, *, where: str = "--as-of") -> dt.date:
-    """The day written as YYYY-MM-DD; ConfigurationError for any other text or a day that does not exist."""
-    try:
-        if not _AS_OF_SHAPE.fullmatch(text.strip()):
-            raise ValueError("another form than YYYY-MM-DD")
-        return dt.date.fromisoformat(text.strip())
-    except ValueError as error:
-        raise ConfigurationError(
-            "the as-of date cannot be read",
-            where=where,
-            expected="a day as YYYY-MM-DD, the last one that counts",
-            found=f"{text!r} ({error})",
-            next_step="write it like --as-of 2011-12-09; clv never takes today's date by itself",
-        ) from error
 
 
 def month_start(day: dt.date) -> dt.date:
@@ -65,16 +42,6 @@ def months_between(start: dt.date, end: dt.date) -> int:
     return (end.year - start.year) * MONTHS_PER_YEAR + end.month - start.month
 
 
-def day_number(day: dt.date) -> int:
-    """Days since 1970-01-01 (negative before), the number that Spark's `unix_date` gives."""
-    return (day - _EPOCH).days
-
-
-def from_day_number(number: int) -> dt.date:
-    """The day that is `number` days after 1970-01-01; inverse of `day_number`."""
-    return _EPOCH + dt.timedelta(days=number)
-
-
 def cutoff_date(as_of: dt.date, days: int) -> dt.date:
     """First day of the window of `days` days that ends on `as_of`, both included: 1 day is `as_of` itself."""
     if days < 1:
@@ -82,27 +49,8 @@ def cutoff_date(as_of: dt.date, days: int) -> dt.date:
     return as_of - dt.timedelta(days=days - 1)
 
 
-def is_month_complete(month: dt.date, as_of: dt.date) -> bool:
-    """True if every day of the calendar month of `month` is on or before `as_of`."""
-    return month_end(month) <= as_of
-
-
 def monthly_discount_rate(annual_rate: float) -> float:
     """Discount rate per month that compounds to `annual_rate` in a year: (1 + annual)^(1/12) - 1, as ratios."""
     if annual_rate <= -1:
         raise ValueError(f"a discount rate is above -1, not {annual_rate}")
     return float((1.0 + annual_rate) ** (1.0 / MONTHS_PER_YEAR) - 1.0)
-
-
-def daily_discount_rate(annual_rate: float) -> float:
-    """Discount rate per day that compounds to `annual_rate` in 365.25 days, as ratios."""
-    if annual_rate <= -1:
-        raise ValueError(f"a discount rate is above -1, not {annual_rate}")
-    return float((1.0 + annual_rate) ** (1.0 / float(DAYS_PER_YEAR)) - 1.0)
-
-
-def annual_from_monthly(monthly_churn_rate: float) -> float:
-    """Share lost in a year when `monthly_churn_rate` (0 to 1) is lost each month: 1 - (1 - monthly)^12."""
-    if not 0 <= monthly_churn_rate <= 1:
-        raise ValueError(f"a churn rate is between 0 and 1, not {monthly_churn_rate}")
-    return float(1.0 - (1.0 - monthly_churn_rate) ** MONTHS_PER_YEAR)

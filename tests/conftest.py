@@ -24,6 +24,15 @@ TEST_CONF = {
 }
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Say what must run in one process, for `--dist loadgroup`: a file, or all tests over the published demo lake.
+
+    That lake takes minutes to make, so it is made once, and the other worker does the rest meanwhile.
+    """
+    over_demo_lake = item.path.parent.name == "spark" and "published" in getattr(item, "fixturenames", ())
+    item.add_marker(pytest.mark.xdist_group("published" if over_demo_lake else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def spark_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The Spark of this test process, with a warehouse of its own (the base folder differs per xdist worker)."""

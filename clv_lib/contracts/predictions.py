@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from clv_lib.contracts.columns import SNAPSHOT, count, probability, status
+from clv_lib.contracts.columns import SNAPSHOT, count, probability, status, within
 from clv_lib.contracts.types import MONEY_SUM, Field, Rule, Table
 
 TRANSACTION_MODEL_NAMES = ("bg_nbd", "mbg_nbd", "pareto_nbd")
-CHURN_RISKS = ("low", "medium", "high")
-SPEND_TIERS = ("low", "medium", "high")
+BANDS = ("low", "medium", "high")
+"""Of churn risk and of spend, in ascending order."""
 
 _CUSTOMER = Field("customer_id", "string", "The customer.", required=True)
 _MODEL = Field("model_id", "string", "Transaction and spend model.", required=True)
@@ -60,7 +60,7 @@ CUSTOMER_PREDICTIONS = Table(
             "churn_risk",
             "string",
             "Band of churn_probability: low, medium, high; cuts in prediction_bands.",
-            check="churn_risk in ('low', 'medium', 'high')",
+            check=within("churn_risk", BANDS),
         ),
         expected("expected_orders", "Expected days with orders within the horizon."),
         expected("expected_orders_lower", "Low end of the interval of the mean (uncertainty of the parameters)."),
@@ -88,17 +88,18 @@ CUSTOMER_PREDICTIONS = Table(
             "spend_tier",
             "string",
             "Band of predicted_clv_amount: low, medium, high; cuts in prediction_bands.",
-            check="spend_tier in ('low', 'medium', 'high')",
+            check=within("spend_tier", BANDS),
         ),
         Field(
             "expected_next_order_date", "date", "Last order + median gap of a customer who comes back; past: overdue."
         ),
-        Field(
+        status(
             "next_order_status",
-            "string",
-            "own_gaps, population_gap (one order: nothing of the customer's own), too_far (over 100 years), no_model.",
-            True,
-            "next_order_status in ('own_gaps', 'population_gap', 'too_far', 'no_model')",
+            "Whose gap it is; population_gap: one order, so nothing of the customer's own; too_far: over 100 years.",
+            "own_gaps",
+            "population_gap",
+            "too_far",
+            "no_model",
         ),
         _LEVEL,
         status(
@@ -184,7 +185,7 @@ PREDICTION_BANDS = Table(
     fields=(
         status("band_type", "What is cut.", "churn_risk", "spend_tier"),
         _HORIZON,
-        status("band", "Name of the band.", "low", "medium", "high"),
+        status("band", "Name of the band.", *BANDS),
         Field("lower_value", "double", "The band begins here, inclusive: a probability, or an amount.", required=True),
         Field("upper_value", "double", "The band ends before this; NULL: no end."),
         count("customer_count", "Customers in the band."),

@@ -16,7 +16,7 @@ from clv_lib.demo.money import ORDER_AMOUNTS, REFUND_AMOUNTS, draw_exchange_rate
 from clv_lib.demo.orders import ACCEPTED, make_customers, make_orders, make_refunds, seconds_of
 from clv_lib.demo.parameters import DemoParameters
 from clv_lib.demo.purchases import IntArray, draw_customers, draw_purchases
-from clv_lib.demo.subscriptions import SUBSCRIPTION_AMOUNTS, make_subscriptions, subscription_stream
+from clv_lib.demo.subscriptions import PERIOD_COLUMNS, SUBSCRIPTION_AMOUNTS, make_subscriptions, subscription_stream
 from clv_lib.demo.truth import DemoTruth, collect_truth
 
 ORDER_COLUMNS = (
@@ -57,22 +57,7 @@ SPEND_COLUMNS = (
     "is_paid",
     "spend_date",
 )
-SUBSCRIPTION_COLUMNS = (
-    "subscription_period_id",
-    "subscription_id",
-    "customer_id",
-    "plan_id",
-    "billing_interval",
-    "currency_code",
-    *SUBSCRIPTION_AMOUNTS,
-    "quantity",
-    "status",
-    "cancellation_type",
-    "cancellation_reason",
-    "started_date",
-    "ended_date",
-    "updated_at",
-)
+SUBSCRIPTION_COLUMNS = (*PERIOD_COLUMNS, "updated_at")
 
 
 @dataclass(frozen=True)

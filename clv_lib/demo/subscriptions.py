@@ -30,7 +30,7 @@ _CANCELLATION_REASONS = {
     "voluntary": ("too_expensive", "no_longer_needed", "missing_features", "other_provider"),
     "involuntary": ("card_expired", "payment_failed"),
 }
-_COLUMNS = (
+PERIOD_COLUMNS = (
     "subscription_period_id",
     "subscription_id",
     "customer_id",
@@ -68,7 +68,7 @@ def make_subscriptions(
         for index in _subscribers(parameters, customers, first_days, rng).tolist()
     ]
     periods = [period for life in lives for period in life.periods]
-    frame = pd.DataFrame(periods, columns=list(_COLUMNS), dtype=object)
+    frame = pd.DataFrame(periods, columns=list(PERIOD_COLUMNS), dtype=object)
     days = [period["ended_date"] or period["started_date"] for period in periods]
     midnight = np.array(days, dtype="datetime64[s]").astype(np.int64)
     return frame.assign(
@@ -129,7 +129,7 @@ class _Life:
             day,
             None,
         )
-        self.periods.append(dict(zip(_COLUMNS, values, strict=True)))
+        self.periods.append(dict(zip(PERIOD_COLUMNS, values, strict=True)))
 
     def end(self, day: dt.date, kind: str | None = None, reason: str | None = None) -> None:
         """End the open period; `day` is the first one after it."""

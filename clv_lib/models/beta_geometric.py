@@ -6,7 +6,8 @@ ll = ll of the NBD + ln(B(a, b + k) / B(a, b)) + ln(1 + exp d), with d the log-o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -14,20 +15,19 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from clv_lib.models import fitting
+from clv_lib.models.fitting_with_death import Starts, fit_with_death
 from clv_lib.models.forward_process import (
     expected_purchases_of_survivor,
     order_probabilities_of_survivor,
     second_moment_of_survivor,
 )
-from clv_lib.models.nbd import Nbd, PurchaseSums, log_likelihood_without_death, mean_age
+from clv_lib.models.nbd import PurchaseSums, log_likelihood_without_death
 from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, TransactionStatistics, as_floats
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _LEAVING_STARTS = ((1.0, 2.5), (0.1, 1.0), (5.0, 5.0), (0.5, 0.1), (0.05, 20.0))
-_SAMPLED_ABOVE = 100_000
-_SAMPLE_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -51,28 +51,9 @@ class BetaGeometric:
     @classmethod
     def fit(cls, statistics: TransactionStatistics, *, minimum_customers: int = 1) -> fitting.Fitted[Self]:
         """Estimate r, alpha, a, b; `model` of the result is None unless its status is 'converged'."""
-        rows = statistics.distinct()
-        counts = statistics.customer_count, len(rows)
-        status = fitting.refusal(statistics, minimum_customers)
-        if status:
-            return fitting.refused(cls.name, cls.parameter_names, status, *counts)
-        scale = mean_age(rows)
-        _, without_death = Nbd.search(PurchaseSums(rows, scale), scale)
-        r, alpha = map(float, np.exp(without_death.log_parameters))
-        starts = tuple((r, alpha, a, b) for a, b in _LEAVING_STARTS)
-        chances = int(cls.first_purchase_may_be_last)
-        likelihood = _problem(rows, scale, chances, starts)
-        if len(rows) > _SAMPLED_ABOVE:
-            sample = _problem(rows.thinned(_SAMPLE_ROWS), scale, chances, starts)
-            likelihood = replace(likelihood, sample=sample)
-        optimum = fitting.maximise(likelihood)
-        status = fitting.WORSE_THAN_NBD if fitting.is_worse(optimum, without_death) else optimum.status
-        parameters, covariance, total = fitting.natural_scale(likelihood, optimum)
-        model = cls(*map(float, parameters)) if status == fitting.CONVERGED else None
-        return fitting.Fitted(
-            cls.name, cls.parameter_names, status, model, parameters, covariance, total, *counts,
-            optimum.gradient_norm, optimum.evaluations,
-        )  # fmt: skip
+        problem = partial(_problem, int(cls.first_purchase_may_be_last))
+        names = cls.name, cls.parameter_names
+        return fit_with_death(cls, names, problem, _LEAVING_STARTS, statistics, minimum_customers)
 
     def log_likelihood(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
         """Log-likelihood of each row."""
@@ -141,9 +122,7 @@ class BetaGeometric:
         return stays * expected_purchases_of_survivor(t, r, alpha, self.a, as_floats(self.b + k))
 
 
-def _problem(
-    rows: DistinctRows, scale: float, chances_at_start: int, starts: tuple[tuple[float, ...], ...]
-) -> fitting.Likelihood:
+def _problem(chances_at_start: int, rows: DistinctRows, scale: float, starts: Starts) -> fitting.Likelihood:
     sums = PurchaseSums(rows, scale)
     evaluate = _Likelihood(rows, scale, sums, chances_at_start).evaluate
     units = np.array([1.0, scale, 1.0, 1.0])

@@ -6,7 +6,7 @@ ll = ll of the NBD - s ln((beta+T)/beta) + ln(1 + exp d), with the log-odds of d
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -14,12 +14,11 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from clv_lib.models import fitting, pareto_forward
-from clv_lib.models.nbd import Nbd, PurchaseSums, log_likelihood_without_death, mean_age
+from clv_lib.models.fitting_with_death import Starts, fit_with_death
+from clv_lib.models.nbd import PurchaseSums, log_likelihood_without_death
 from clv_lib.models.sufficient_statistics import Codes, DistinctRows, FloatArray, TransactionStatistics, as_floats
 
 _LEAVING_STARTS = ((0.7, 0.7), (0.1, 0.1), (2.0, 10.0), (5.0, 1.0), (0.02, 5.0))
-_SAMPLED_ABOVE = 100_000
-_SAMPLE_ROWS = 20_000
 _BLOCK_ROWS = 4096
 # 32 nodes leave a relative error of 1e-14 wherever tested, 24 of 2e-12; what is cut off is below e^-40 of the whole.
 _NODES, _WEIGHTS = pareto_forward.gauss_legendre(32)
@@ -49,26 +48,8 @@ class ParetoNbd:
     @classmethod
     def fit(cls, statistics: TransactionStatistics, *, minimum_customers: int = 1) -> fitting.Fitted[ParetoNbd]:
         """Estimate r, alpha, s, beta; `model` of the result is None unless its status is 'converged'."""
-        rows = statistics.distinct()
-        counts = statistics.customer_count, len(rows)
-        status = fitting.refusal(statistics, minimum_customers)
-        if status:
-            return fitting.refused(cls.name, cls.parameter_names, status, *counts)
-        scale = mean_age(rows)
-        _, without_death = Nbd.search(PurchaseSums(rows, scale), scale)
-        r, alpha = map(float, np.exp(without_death.log_parameters))
-        starts = tuple((r, alpha, s, beta) for s, beta in _LEAVING_STARTS)
-        likelihood = _problem(rows, scale, starts)
-        if len(rows) > _SAMPLED_ABOVE:
-            likelihood = replace(likelihood, sample=_problem(rows.thinned(_SAMPLE_ROWS), scale, starts))
-        optimum = fitting.maximise(likelihood)
-        status = fitting.WORSE_THAN_NBD if fitting.is_worse(optimum, without_death) else optimum.status
-        parameters, covariance, total = fitting.natural_scale(likelihood, optimum)
-        model = cls(*map(float, parameters)) if status == fitting.CONVERGED else None
-        return fitting.Fitted(
-            cls.name, cls.parameter_names, status, model, parameters, covariance, total, *counts,
-            optimum.gradient_norm, optimum.evaluations,
-        )  # fmt: skip
+        names = cls.name, cls.parameter_names
+        return fit_with_death(cls, names, _problem, _LEAVING_STARTS, statistics, minimum_customers)
 
     def log_likelihood(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
         """Log-likelihood of each row (note 009, eq. 18 to 20)."""
@@ -220,7 +201,7 @@ def _to_where_it_matters(length: FloatArray, decay: FloatArray, power: FloatArra
     return np.minimum(length, np.minimum(by_decay, by_power))
 
 
-def _problem(rows: DistinctRows, scale: float, starts: tuple[tuple[float, ...], ...]) -> fitting.Likelihood:
+def _problem(rows: DistinctRows, scale: float, starts: Starts) -> fitting.Likelihood:
     sums = PurchaseSums(rows, scale)
     evaluate, units = _Likelihood(rows, scale, sums).evaluate, np.array([1.0, scale, 1.0, scale])
     return fitting.Likelihood(evaluate, sums.weight, units, sums.log_scale, starts)

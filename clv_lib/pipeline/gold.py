@@ -19,7 +19,7 @@ from clv_lib.metrics.segment_metrics import segment_metrics
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.orders.spend import monthly_spend
 from clv_lib.pipeline.intake import exchange_rates, spend_rows
-from clv_lib.pipeline.states import attribute_columns, attributes, customers_as_of, scored
+from clv_lib.pipeline.states import attribute_columns, attributes, customers_as_of, scored_rfm
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
 from clv_lib.segments.membership import customer_segments
 from clv_lib.segments.membership import segments as listed_segments
@@ -34,7 +34,7 @@ def customers(work: Workspace) -> Workspace:
     work.write(CUSTOMER_METRICS, customers_as_of(work, work.as_of))
     stored = work.read(CUSTOMER_METRICS)
     work.write(RFM_THRESHOLDS, rfm_thresholds(cut_values(stored), work.as_of))
-    work.write(CUSTOMER_RFM, scored(work, stored, work.read(RFM_THRESHOLDS)))
+    work.write(CUSTOMER_RFM, scored_rfm(work, stored, work.read(RFM_THRESHOLDS)))
     return work
 
 

@@ -45,12 +45,12 @@ def customers_as_of(work: Workspace, day: dt.date) -> DataFrame:
 
 def segments_as_of(work: Workspace, metrics: DataFrame, day: dt.date) -> DataFrame:
     """Contract `customer_segments` of the `customer_metrics` of an earlier day; attributes are those of today."""
-    rfm = scored(work, metrics, rfm_thresholds(cut_values(metrics), day))
+    rfm = scored_rfm(work, metrics, rfm_thresholds(cut_values(metrics), day))
     types = present_segment_types(work.settings.segments, attribute_columns(work))
     return customer_segments(metrics, rfm, attributes(work), types, day)
 
 
-def scored(work: Workspace, metrics: DataFrame, thresholds: DataFrame) -> DataFrame:
+def scored_rfm(work: Workspace, metrics: DataFrame, thresholds: DataFrame) -> DataFrame:
     """Contract `customer_rfm` of customers by thresholds, a small table that is collected."""
     cuts: dict[str, list[Decimal]] = defaultdict(list)
     for row in thresholds.orderBy("dimension", "cut_number").collect():

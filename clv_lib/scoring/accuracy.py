@@ -12,7 +12,6 @@ import pandas as pd
 from clv_lib.contracts.accuracy import (
     BASELINES,
     PREDICTION_ACCURACY,
-    PREDICTION_CALIBRATION,
 )
 from clv_lib.models import (
     CONVERGED,
@@ -30,7 +29,7 @@ from clv_lib.scoring.holdout import ACTIVITY, AMOUNT, FREQUENCY, ORDERS
 if TYPE_CHECKING:
     from clv_lib.models import FloatArray
     from clv_lib.scoring.holdout import Holdout
-    from clv_lib.settings.models import Predictions
+    from clv_lib.settings.predictions import Predictions
 
 PREFERENCE = ("mbg_nbd", "pareto_nbd", "bg_nbd")
 """Which candidate is taken where the holdout does not tell them apart: first those in which anybody may have left."""
@@ -243,16 +242,6 @@ def accuracy_table(rows: Sequence[Mapping[str, Any]], choice: Choice) -> list[tu
         )
         for row in rows
     ]
-
-
-def schema_of_calibration() -> str:
-    """The columns of `prediction_calibration` for createDataFrame."""
-    return ", ".join(f"{name} {kind}" for name, kind in PREDICTION_CALIBRATION.schema.items())
-
-
-def schema_of_accuracy() -> str:
-    """The columns of `prediction_accuracy` for createDataFrame."""
-    return ", ".join(f"{name} {kind}" for name, kind in PREDICTION_ACCURACY.schema.items())
 
 
 def _ratio(part: float, whole: float) -> float | None:

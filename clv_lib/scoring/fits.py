@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clv_lib.contracts.predictions import MODEL_FITS
 from clv_lib.models import (
     TRANSACTION_MODELS,
     BgNbd,
@@ -28,7 +27,7 @@ from clv_lib.scoring.statistics import (
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from clv_lib.settings.models import Predictions
+    from clv_lib.settings.predictions import Predictions
 
 POOLED_SEGMENT = "all:all"
 AUTO = "auto"
@@ -113,11 +112,6 @@ def model_fits(fits: Fits, choice: Choice, as_of: dt.date) -> list[tuple[object,
     """Rows of contract `model_fits`. Grain: model and parameter."""
     every: list[Fitted[Any]] = [*fits.candidates.values(), fits.baseline, fits.spend]
     return [row for fit in every for row in _fit_rows(fit, fits, choice, as_of)]
-
-
-def model_fits_schema() -> str:
-    """The columns of `model_fits` for createDataFrame."""
-    return ", ".join(f"{name} {kind}" for name, kind in MODEL_FITS.schema.items())
 
 
 def _fit_rows(fit: Fitted[Any], fits: Fits, choice: Choice, as_of: dt.date) -> list[tuple[object, ...]]:

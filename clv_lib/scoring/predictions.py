@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, PREDICTION_BANDS, SEGMENT_PREDICTIONS
+from clv_lib.contracts.predictions import BANDS, CUSTOMER_PREDICTIONS, PREDICTION_BANDS, SEGMENT_PREDICTIONS
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.models import FloatArray, mean_interval, parameter_variance, sum_interval
 from clv_lib.scoring.forecasts import ORDER_GRADIENT, VALUE_GRADIENT
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from clv_lib.scoring.fits import Scorers
-    from clv_lib.settings.models import Predictions
+    from clv_lib.settings.predictions import Predictions
 
 Cuts = Mapping[int, tuple[float, float]]
 """Predicted values from which the spend tier is medium, and high, by horizon."""
@@ -100,7 +100,8 @@ def _next_order(scorers: Scorers) -> dict[str, Column]:
 
 
 def _band(value: Column, cuts: tuple[float, float]) -> Column:
-    return F.when(value >= cuts[1], "high").when(value >= cuts[0], "medium").when(value.isNotNull(), "low")
+    low, medium, high = BANDS
+    return F.when(value >= cuts[1], high).when(value >= cuts[0], medium).when(value.isNotNull(), low)
 
 
 def _spend_tier(cuts: Cuts) -> Column:
@@ -146,7 +147,7 @@ def prediction_bands(predictions: DataFrame, cuts: Cuts, settings: Predictions, 
 def _limits(cuts: Cuts) -> dict[str, Column]:
     lower, upper = F.lit(None).cast("double"), F.lit(None).cast("double")
     for days, (medium, high) in cuts.items():
-        for band, begin, end in (("low", 0.0, medium), ("medium", medium, high), ("high", high, None)):
+        for band, begin, end in zip(BANDS, (0.0, medium, high), (medium, high, None), strict=True):
             here = (F.col("horizon_days") == days) & (F.col("band") == band)
             lower = F.when(here, F.lit(begin)).otherwise(lower)
             upper = F.when(here, F.lit(end).cast("double")).otherwise(upper)

@@ -6,12 +6,12 @@ from clv_lib.settings.models import (
     Economics,
     Gate,
     Orders,
-    Predictions,
     Reporting,
     Retention,
     Rfm,
     Settings,
 )
+from clv_lib.settings.predictions import Predictions
 from clv_lib.settings.secrets import REDACTED, is_secret
 from clv_lib.settings.segments import (
     UNKNOWN_SEGMENT,

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, fi
 from pydantic_core import InitErrorDetails
 
 from clv_lib.settings import values as check
+from clv_lib.settings.numbers import Count, Days, Money, Share, no_boolean
+from clv_lib.settings.predictions import Predictions
 from clv_lib.settings.segments import Section, SegmentType, default_segments
 from clv_lib.settings.sources import OptionText, Source, Sources, empty_map, lower
 
@@ -19,16 +21,6 @@ FIXED_SPARK_KEYS = {
 }
 
 
-def _no_boolean(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise check.refusal("this is a truth value, not a number", expected="a number")
-    return value
-
-
-Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1)]
-Days = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=36_500)]
-Share = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0, le=1)]
-Money = Annotated[Decimal, BeforeValidator(_no_boolean), Field(gt=0)]
 SubscriptionStatus = Annotated[Literal["trialing", "active", "past_due", "paused", "unpaid"], BeforeValidator(lower)]
 LowerText = Annotated[str, BeforeValidator(lower), Field(min_length=1)]
 
@@ -58,7 +50,7 @@ class Orders(Section):
     max_amount: Money = Field(
         default=Decimal(100_000_000), description="Orders above this amount, in their own currency, are quarantined."
     )
-    max_rate_age_days: Annotated[int, BeforeValidator(_no_boolean), Field(ge=0, le=366)] = Field(
+    max_rate_age_days: Annotated[int, BeforeValidator(no_boolean), Field(ge=0, le=366)] = Field(
         default=7, description="How many days old the last known exchange rate may be; older: quarantined."
     )
 
@@ -66,7 +58,7 @@ class Orders(Section):
 class Churn(Section):
     """When a customer without a contract counts as lost."""
 
-    inactivity_days: Annotated[int, BeforeValidator(_no_boolean), Field(ge=31, le=36_500)] = Field(
+    inactivity_days: Annotated[int, BeforeValidator(no_boolean), Field(ge=31, le=36_500)] = Field(
         default=180,
         description="Days without an order after which a customer is churned; 31 or more, so that nobody leaves in the "
         "month of the first order.",
@@ -83,58 +75,6 @@ class Rfm(Section):
     """How recency, frequency and monetary scores are named."""
 
     rule_set: Literal["classic"] = Field(default="classic", description="Names of the RFM segments: classic.")
-
-
-class Predictions(Section):
-    """Which model predicts customer value, and how far."""
-
-    model: Annotated[Literal["auto", "bg_nbd", "mbg_nbd", "pareto_nbd"], BeforeValidator(lower)] = Field(
-        default="auto",
-        description="Model of future orders: bg_nbd, mbg_nbd or pareto_nbd; auto: the best of them on the holdout.",
-    )
-    horizons_days: Annotated[tuple[Days, ...], Field(min_length=1)] = Field(
-        default=(90, 180, 365), description="Days after as_of for which orders and value are predicted; each a row."
-    )
-    annual_discount_rate: Annotated[float, BeforeValidator(_no_boolean), Field(ge=0, le=10)] = Field(
-        default=0.10, description="Discount rate per year, as a ratio, compounded."
-    )
-    interval_level: Annotated[float, BeforeValidator(_no_boolean), Field(ge=0.5, le=0.995)] = Field(
-        default=0.95, description="Level of the intervals of predictions, as a ratio: 0.95 is 95 %."
-    )
-    holdout_days: Annotated[int, BeforeValidator(_no_boolean), Field(ge=0, le=3_650)] = Field(
-        default=180, description="Last days that the models do not see when they are compared; 0: no comparison."
-    )
-    holdout_origins: Annotated[int, BeforeValidator(_no_boolean), Field(ge=1, le=12)] = Field(
-        default=1, description="How many holdouts, one before the other, as far as the history reaches."
-    )
-    max_accuracy_customers: Count = Field(
-        default=200_000, description="Most customers that are compared on a holdout; more: a sample by hash."
-    )
-    churn_risk_cuts: tuple[Share, Share] = Field(
-        default=(0.3, 0.7), description="Churn probabilities from which the risk is medium, and high."
-    )
-    spend_tier_shares: tuple[Share, Share] = Field(
-        default=(0.2, 0.5),
-        description="Share of the customers, by predicted value, in tier high, and in high and medium together.",
-    )
-    minimum_customers: Count = Field(default=100, description="With fewer customers than this no model is fitted.")
-    max_fit_rows: Count = Field(
-        default=5_000_000, description="Most distinct (frequency, recency, age) rows that the driver fits."
-    )
-
-    @field_validator("horizons_days")
-    @classmethod
-    def _ascending(cls, horizons: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(horizons)) < len(horizons):
-            raise check.refusal("a horizon is given twice", expected="different numbers of days")
-        return tuple(sorted(horizons))
-
-    @field_validator("churn_risk_cuts", "spend_tier_shares")
-    @classmethod
-    def _cuts_ascend(cls, cuts: tuple[float, float]) -> tuple[float, float]:
-        if not 0 < cuts[0] < cuts[1] < 1:
-            raise check.refusal("the cuts are not in order", expected="two ascending numbers between 0 and 1")
-        return cuts
 
 
 class Economics(Section):

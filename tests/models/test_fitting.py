@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clv_lib.models import BgNbd, GammaGamma, MbgNbd, Nbd, SpendStatistics, TransactionStatistics, beta_geometric
+from clv_lib.models import (
+    BgNbd,
+    GammaGamma,
+    MbgNbd,
+    Nbd,
+    SpendStatistics,
+    TransactionStatistics,
+    beta_geometric,
+    fitting_with_death,
+)
 from clv_lib.models import gamma_gamma as gamma_gamma_module
 from clv_lib.models.fitting import Likelihood
 from clv_lib.models.nbd import PurchaseSums, mean_age
@@ -22,8 +31,8 @@ def likelihoods(cdnow: Cdnow) -> dict[str, Likelihood]:
     sums = PurchaseSums(rows, scale)
     return {
         "nbd": Nbd.search(sums, scale)[0],
-        "bg_nbd": beta_geometric._problem(rows, scale, 0, ()),
-        "mbg_nbd": beta_geometric._problem(rows, scale, 1, ()),
+        "bg_nbd": beta_geometric._problem(0, rows, scale, ()),
+        "mbg_nbd": beta_geometric._problem(1, rows, scale, ()),
         "gamma_gamma": Likelihood(gamma_gamma_module._Likelihood(spend, 20.0).evaluate, 1.0, np.ones(3), 0.0, ()),
     }
 
@@ -114,8 +123,8 @@ def test_search_from_a_sample_ends_where_the_plain_one_does(monkeypatch: pytest.
     customers = simulate(TRUE_BG, age, 22)
     statistics = TransactionStatistics.unweighted(customers.frequency, customers.recency, age)
     plain = BgNbd.fit(statistics)
-    monkeypatch.setattr(beta_geometric, "_SAMPLED_ABOVE", 1_000)
-    monkeypatch.setattr(beta_geometric, "_SAMPLE_ROWS", 2_000)
+    monkeypatch.setattr(fitting_with_death, "_SAMPLED_ABOVE", 1_000)
+    monkeypatch.setattr(fitting_with_death, "_SAMPLE_ROWS", 2_000)
     sampled = BgNbd.fit(statistics)
     assert sampled.evaluations < plain.evaluations
     np.testing.assert_allclose(sampled.parameters, plain.parameters, rtol=1e-8)

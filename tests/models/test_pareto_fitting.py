@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clv_lib.models import Nbd, TransactionStatistics, fitting, pareto_nbd
+from clv_lib.models import Nbd, TransactionStatistics, fitting, fitting_with_death, pareto_nbd
 from clv_lib.models.fitting import Fitted
 from clv_lib.models.nbd import PurchaseSums, mean_age
 from clv_lib.models.pareto_nbd import ParetoNbd
@@ -101,8 +101,8 @@ def test_known_parameters_are_recovered_with_and_without_a_sample(monkeypatch: p
     assert plain.converged
     assert (np.abs(plain.parameters - TRUE) < 3.5 * plain.standard_errors).all()
     assert (plain.standard_errors / plain.parameters < 0.1).all()
-    monkeypatch.setattr(pareto_nbd, "_SAMPLED_ABOVE", 1_000)
-    monkeypatch.setattr(pareto_nbd, "_SAMPLE_ROWS", 2_000)
+    monkeypatch.setattr(fitting_with_death, "_SAMPLED_ABOVE", 1_000)
+    monkeypatch.setattr(fitting_with_death, "_SAMPLE_ROWS", 2_000)
     sampled = ParetoNbd.fit(statistics)
     assert sampled.evaluations < plain.evaluations
     np.testing.assert_allclose(sampled.parameters, plain.parameters, rtol=1e-7)

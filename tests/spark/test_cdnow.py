@@ -32,7 +32,7 @@ from clv_lib.scoring import (
     spend_tier_cuts,
 )
 from clv_lib.scoring.survivors import distinct_pairs
-from clv_lib.settings.models import Predictions, Settings
+from clv_lib.settings import Predictions, Settings
 from tests.models.conftest import END_OF_CALIBRATION, read_cdnow
 
 if TYPE_CHECKING:
