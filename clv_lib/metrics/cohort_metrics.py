@@ -15,6 +15,7 @@ from clv_lib import periods
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.metrics.ratios import ratio
+from clv_lib.metrics.segment_ids import parts_of_segment_id
 
 _SUMMED = {
     "new_customer_count": "bigint",
@@ -44,8 +45,7 @@ def cohort_metrics(
     of_cohorts = joined.groupBy(*_COHORT, "months_since_first_order").agg(*summed)
     known = _with_sums_so_far(_with_every_age(of_cohorts, as_of)).withColumns(
         {
-            "segment_type": F.substring_index("segment_id", ":", 1),
-            "segment_name": F.expr("substring(segment_id, instr(segment_id, ':') + 1)"),
+            **parts_of_segment_id(),
             "period_month": F.add_months("cohort_month", F.col("months_since_first_order")),
             "as_of_date": F.lit(as_of),
         }

@@ -25,6 +25,7 @@ from clv_lib.metrics.ratios import (
     wilson_lower,
     wilson_upper,
 )
+from clv_lib.metrics.segment_ids import parts_of_segment_id
 from clv_lib.metrics.segment_months import over_complete_months, segment_months
 from clv_lib.settings.models import Churn
 
@@ -53,8 +54,7 @@ def segment_metrics(
                 F.col("lifetime_known_margin_amount"), "lifetime_margin_order_count", "lifetime_order_count"
             ),
             "is_latest": F.col("period_month") == F.lit(periods.month_start(as_of)),
-            "segment_type": F.substring_index("segment_id", ":", 1),
-            "segment_name": F.expr("substring(segment_id, instr(segment_id, ':') + 1)"),
+            **parts_of_segment_id(),
             "as_of_date": F.lit(as_of),
         }
     )

@@ -14,6 +14,7 @@ from clv_lib import periods
 from clv_lib.contracts.recurring import CHURN_TYPES, MOVEMENTS, MRR_METRICS
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.metrics.ratios import normal_quantile, published, quotient, ratio, wilson_lower, wilson_upper
+from clv_lib.metrics.segment_ids import parts_of_segment_id
 from clv_lib.recurring.movements import MONTHS_OF_RETENTION, is_churn
 from clv_lib.segments.definitions import ALL
 from clv_lib.settings.segments import UNKNOWN_SEGMENT
@@ -59,8 +60,7 @@ def mrr_metrics(
             "mrr_12m_before": F.lag("mrr_end", MONTHS_OF_RETENTION).over(history),
             "is_final": F.last_day("period_month") <= F.lit(as_of),
             "is_latest": F.col("period_month") == F.lit(periods.month_start(as_of)),
-            "segment_type": F.substring_index("segment_id", ":", 1),
-            "segment_name": F.expr("substring(segment_id, instr(segment_id, ':') + 1)"),
+            **parts_of_segment_id(),
             "as_of_date": F.lit(as_of),
         }
     )
