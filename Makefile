@@ -54,7 +54,7 @@ demo: setup ## Generate demo data, run the whole job on it and print what it say
 
 .PHONY: test
 test: setup $(DEV_DONE) ## Run all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(DEV_DONE) ## ruff, mypy (strict) and the import layers

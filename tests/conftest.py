@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -24,13 +25,17 @@ TEST_CONF = {
 }
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Say what must run in one process, for `--dist loadgroup`: a file, or all tests over the published demo lake.
+class _ByFileOrFolder(LoadFileScheduling):
+    """As `--dist loadfile`, but the tests over the published demo lake, which takes minutes to make, share a worker."""
 
-    That lake takes minutes to make, so it is made once, and the other worker does the rest meanwhile.
-    """
-    over_demo_lake = item.path.parent.name == "spark" and "published" in getattr(item, "fixturenames", ())
-    item.add_marker(pytest.mark.xdist_group("published" if over_demo_lake else item.path.name))
+    def _split_scope(self, nodeid: str) -> str:
+        folder = "tests/spark/demo_lake/"
+        return folder if nodeid.startswith(folder) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Send tests to workers so that what is dear to set up is set up once."""
+    return _ByFileOrFolder(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clv_lib.pipeline import Outcome
     from clv_lib.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ("orders", "refunds", "customers", "marketing_spend", "subscriptions", "exchange_rates")
 
 
