@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clv_lib.contracts.accuracy import PREDICTION_ACCURACY, PREDICTION_CALIBRATION, PREDICTION_TRACKING
+from clv_lib.contracts.catalogue import METRIC_DEFINITIONS
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS, PUBLISHED
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_THRESHOLDS
@@ -34,6 +35,7 @@ GOLD_TABLES: tuple[Table, ...] = (
     UNIT_ECONOMICS,
     MRR_MOVEMENTS,
     MRR_METRICS,
+    METRIC_DEFINITIONS,
     DATA_QUALITY_RESULTS,
 )
 CONTROL_TABLES: tuple[Table, ...] = (PIPELINE_RUNS, PUBLISHED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clv_lib.contracts.columns import SNAPSHOT, count, money, status
-from clv_lib.contracts.types import RATIO, Field, Rule, Table
+from clv_lib.contracts.types import RATIO, Field, Metric, Rule, Table
 
 COHORT_METRICS = Table(
     name="cohort_metrics",
@@ -27,14 +27,26 @@ COHORT_METRICS = Table(
         Field("is_complete", "boolean", "The month had ended at as_of.", required=True),
         Field("cohort_size", "bigint", "Customers of the cohort: fixed for all months.", True, "cohort_size >= 1"),
         count("active_customer_count", "Customers with an order in the month."),
-        Field("retention_rate", RATIO, "active_customer_count / cohort_size.", True, "retention_rate between 0 and 1"),
+        Metric(
+            "retention_rate",
+            RATIO,
+            "Share of the cohort's customers with an order in the month.",
+            True,
+            "retention_rate between 0 and 1",
+            numerator="active_customer_count",
+            denominator="cohort_size",
+            unit="ratio",
+        ),
         count("repeat_customer_count", "Customers who had ordered on a second day by the end of the month or as_of."),
-        Field(
+        Metric(
             "repeat_customer_rate",
             RATIO,
-            "repeat_customer_count / cohort_size.",
+            "Share of the cohort's customers who had ordered on a second day.",
             True,
             "repeat_customer_rate between 0 and 1",
+            numerator="repeat_customer_count",
+            denominator="cohort_size",
+            unit="ratio",
         ),
         count("order_count", "Orders of the month."),
         money(
@@ -45,16 +57,23 @@ COHORT_METRICS = Table(
         money("margin_amount", "Contribution margin of the month's orders; NULL: a cost is not known."),
         money("cumulative_net_amount", "net_amount up to this month; falls where a month's is negative.", True),
         money("cumulative_margin_amount", "margin_amount up to this month; NULL: see margin_status."),
-        Field(
+        Metric(
             "cumulative_net_per_customer",
             RATIO,
-            "cumulative_net_amount / cohort_size: net revenue per acquired customer.",
+            "Net revenue so far per acquired customer.",
             required=True,
+            numerator="cumulative_net_amount",
+            denominator="cohort_size",
+            unit="currency per acquired customer",
         ),
-        Field(
+        Metric(
             "cumulative_margin_per_customer",
             RATIO,
-            "cumulative_margin_amount / cohort_size: margin per acquired customer; NULL: see margin_status.",
+            "Contribution margin so far per acquired customer.",
+            numerator="cumulative_margin_amount",
+            denominator="cohort_size",
+            unit="currency per acquired customer",
+            status_column="margin_status",
         ),
         status("margin_status", "Whether the cost of every order up to this month is known.", "ok", "margin_unknown"),
         Field("as_of_date", "date", "Last day that counts.", required=True),
@@ -89,4 +108,5 @@ COHORT_METRICS = Table(
             "sum(case when segment_type = 'all' then active_customer_count end) * count(distinct segment_type)"
         ),
     },
+    adds_up_over="the segments of one type, and cohorts of the same age",
 )

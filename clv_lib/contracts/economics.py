@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clv_lib.contracts.columns import SNAPSHOT, count, money, status
-from clv_lib.contracts.types import RATIO, Field, Rule, Table
+from clv_lib.contracts.types import RATIO, Field, Metric, Rule, Table
 
 ACQUISITION_COSTS = Table(
     name="acquisition_costs",
@@ -23,7 +23,15 @@ ACQUISITION_COSTS = Table(
         Field("channel", "string", "Channel; all: every channel; unattributed: no channel known.", required=True),
         money("spend_amount", "Spend of the month; NULL: spend_missing."),
         count("new_customer_count", "Customers whose first order lies in the month."),
-        Field("cac_amount", RATIO, "spend_amount / new_customer_count."),
+        Metric(
+            "cac_amount",
+            RATIO,
+            "Customer acquisition cost.",
+            numerator="spend_amount",
+            denominator="new_customer_count",
+            unit="currency per new customer",
+            status_column="cac_status",
+        ),
         status("cac_status", "Why CAC is NULL or 0.", "ok", "zero_spend", "no_new_customers", "spend_missing"),
         Field("attribution_model", "string", "How customers got their channel.", required=True),
         Field("is_final", "boolean", "The month had ended at as_of.", required=True),
@@ -35,6 +43,7 @@ ACQUISITION_COSTS = Table(
         "new_all": "sum(case when channel = 'all' and cac_type = 'blended' then new_customer_count end)",
         "new_channels": "sum(case when channel <> 'all' and cac_type = 'blended' then new_customer_count end)",
     },
+    adds_up_over="the months, and the channels, of one type of CAC",
 )
 
 UNIT_ECONOMICS = Table(

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from clv_lib.contracts.columns import SNAPSHOT, count, money, share, status, within
 from clv_lib.contracts.subscriptions import SUBSCRIPTION_STATUSES
-from clv_lib.contracts.types import MONEY, MONEY_SUM, Field, Identity, Rule, Table
+from clv_lib.contracts.types import MONEY, MONEY_SUM, RATIO, Divisor, Field, Identity, Metric, Rule, Table
 
 MOVEMENTS = ("new", "reactivation", "expansion", "contraction", "churn")
 """Kinds of movement, each of which has an amount; a month without one is of the kind `none`."""
 
 CHURN_TYPES = ("voluntary", "involuntary", "unknown")
+
+
+class _Declared(TypedDict):
+    """What several metrics have in common."""
+
+    over: Divisor
+    unit: str
+    defined_when: str
+    status_column: str
+
 
 _BRIDGE = Rule(
     "bridge",
@@ -97,7 +109,24 @@ MRR_MOVEMENTS = Table(
     },
 )
 
-_RATES = "NULL: see churn_status."
+_RATE_OF_MONTH: _Declared = {
+    "over": "amount",
+    "unit": "ratio per month",
+    "defined_when": "is_final",
+    "status_column": "churn_status",
+}
+_RETENTION_OF_YEAR: _Declared = {
+    "over": "amount",
+    "unit": "ratio per 12 months",
+    "defined_when": "is_final",
+    "status_column": "retention_status",
+}
+_WON_PER_LOST: _Declared = {
+    "over": "amount",
+    "unit": "ratio",
+    "defined_when": "is_final",
+    "status_column": "quick_ratio_status",
+}
 
 
 def _of_total(name: str, value: str) -> dict[str, str]:
@@ -133,21 +162,57 @@ MRR_METRICS = Table(
         count("churned_customer_count", "Customers whose MRR fell to 0."),
         *(count(f"{kind}_churned_customer_count", f"Of them by {kind} churn.") for kind in CHURN_TYPES),
         count("customer_count_end", "Customers with MRR at the end of the month, or at as_of."),
-        share("gross_mrr_churn_rate", f"(churn + contraction) / mrr_start. {_RATES}"),
-        share(
-            "net_mrr_churn_rate",
-            f"(churn + contraction - expansion - reactivation) / mrr_start; may be negative. {_RATES}",
+        Metric(
+            "gross_mrr_churn_rate",
+            RATIO,
+            "MRR lost by churn and contraction, per MRR at the start.",
+            numerator="churn_amount + contraction_amount",
+            denominator="mrr_start",
+            **_RATE_OF_MONTH,
         ),
-        share("monthly_churn_rate", f"churned_customer_count / customer_count_start. {_RATES}"),
+        Metric(
+            "net_mrr_churn_rate",
+            RATIO,
+            "MRR lost less MRR won by expansion and reactivation, per MRR at the start; may be negative.",
+            numerator="churn_amount + contraction_amount - expansion_amount - reactivation_amount",
+            denominator="mrr_start",
+            source="ChartMogul, net MRR churn rate",
+            **_RATE_OF_MONTH,
+        ),
+        Metric(
+            "monthly_churn_rate",
+            RATIO,
+            "Customers whose MRR fell to 0, per customer with MRR at the start.",
+            numerator="churned_customer_count",
+            denominator="customer_count_start",
+            unit="ratio per month",
+            defined_when="is_final",
+            status_column="churn_status",
+        ),
         share("churn_rate_lower", "Wilson interval of monthly_churn_rate at churn.confidence_level."),
         share("churn_rate_upper", "Wilson interval of monthly_churn_rate at churn.confidence_level."),
         status("churn_status", "Why the month's rates are NULL.", "ok", "no_starting_mrr", "incomplete_month"),
-        share("nrr_12m", "MRR now of the customers with MRR 12 months before / their MRR then; new ones do not count."),
-        Field(
+        money("mrr_12m_before", "MRR of the members at the end of the month 12 months before; NULL: short_history."),
+        money(
+            "retained_net_amount", "MRR now of those of them who stayed (recurring.retention_counts_reactivated).", True
+        ),
+        money("retained_gross_amount", "The same, of each customer at most the MRR of then.", True),
+        Metric(
+            "nrr_12m",
+            RATIO,
+            "Net revenue retention: MRR now of the customers of 12 months before, per their MRR then.",
+            numerator="retained_net_amount",
+            denominator="mrr_12m_before",
+            **_RETENTION_OF_YEAR,
+        ),
+        Metric(
             "grr_12m",
-            "decimal(28,8)",
-            "The same, of each customer at most the MRR of then.",
+            RATIO,
+            "Gross revenue retention: the same without expansion.",
             check="grr_12m between 0 and 1",
+            numerator="retained_gross_amount",
+            denominator="mrr_12m_before",
+            **_RETENTION_OF_YEAR,
         ),
         status(
             "retention_status",
@@ -157,10 +222,32 @@ MRR_METRICS = Table(
             "no_starting_mrr",
             "incomplete_month",
         ),
-        share("quick_ratio", "(new + expansion + reactivation) / (contraction + churn)."),
-        share("quick_ratio_without_reactivation", "(new + expansion) / (contraction + churn)."),
+        Metric(
+            "quick_ratio",
+            RATIO,
+            "MRR won per MRR lost.",
+            numerator="new_amount + expansion_amount + reactivation_amount",
+            denominator="contraction_amount + churn_amount",
+            **_WON_PER_LOST,
+        ),
+        Metric(
+            "quick_ratio_without_reactivation",
+            RATIO,
+            "The same without MRR of customers who came back, as many vendors have it.",
+            numerator="new_amount + expansion_amount",
+            denominator="contraction_amount + churn_amount",
+            **_WON_PER_LOST,
+        ),
         status("quick_ratio_status", "Why the quick ratios are NULL.", "ok", "no_losses", "incomplete_month"),
-        share("arpa_amount", "mrr_end / customer_count_end."),
+        Metric(
+            "arpa_amount",
+            RATIO,
+            "Average revenue per account: MRR per customer with MRR.",
+            numerator="mrr_end",
+            denominator="customer_count_end",
+            unit="currency per customer and month",
+            status_column="arpa_status",
+        ),
         status("arpa_status", "Why arpa_amount is NULL.", "ok", "no_active_subscribers"),
         money("arr_amount", "12 x mrr_end.", True),
         Field("as_of_date", "date", "Last day that counts.", required=True),
@@ -195,6 +282,7 @@ MRR_METRICS = Table(
         **_of_total("churn", "churn_amount"),
         **_of_total("customers", "customer_count_end"),
     },
+    adds_up_over="the segments of one type in one month",
 )
 
 

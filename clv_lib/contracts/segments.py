@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clv_lib.contracts.columns import SNAPSHOT, count, money, share, status
-from clv_lib.contracts.types import RATIO, Field, Rule, Table
+from clv_lib.contracts.types import RATIO, Field, Metric, Rule, Table
 
 SEGMENTS = Table(
     name="segments",
@@ -65,23 +65,63 @@ SEGMENT_METRICS = Table(
         count("order_count", "Orders of the month."),
         money("net_amount", "Net revenue of the month's orders.", True),
         money("margin_amount", "Contribution margin of the month's orders; NULL: a cost is not known."),
-        Field("average_order_value", RATIO, "net_amount / order_count; NULL: no_orders."),
-        Field("arpu_amount", RATIO, "net_amount / active_customer_count; NULL: no_active_customers."),
+        Metric(
+            "average_order_value",
+            RATIO,
+            "Net revenue per order of the month.",
+            numerator="net_amount",
+            denominator="order_count",
+            unit="currency per order",
+            status_column="month_status",
+        ),
+        Metric(
+            "arpu_amount",
+            RATIO,
+            "Average revenue per user: net revenue of the month per customer with an order in it.",
+            numerator="net_amount",
+            denominator="active_customer_count",
+            unit="currency per active customer",
+            status_column="month_status",
+        ),
         status("month_status", "Why the month's averages are NULL.", "ok", "no_active_customers"),
-        Field(
+        Metric(
             "monthly_churn_rate",
             RATIO,
-            "churned_customer_count / customer_count_start.",
+            "Share of the customers who were active when the month began and left in it.",
             check="monthly_churn_rate between 0 and 1",
+            numerator="churned_customer_count",
+            denominator="customer_count_start",
+            unit="ratio per month",
+            defined_when="is_final",
+            status_column="churn_status",
         ),
         Field("churn_rate_lower", RATIO, "Wilson interval of the month's rate at confidence_level."),
         Field("churn_rate_upper", RATIO, "Wilson interval of the month's rate at confidence_level."),
         status("churn_status", "Whether the month's rate stands.", "ok", "no_starting_customers", "incomplete_month"),
-        Field("churn_rate_12m", RATIO, "Churned over starting customers, summed over the last 12 complete months."),
+        count("churned_customer_count_12m", "churned_customer_count of the last 12 complete months, summed."),
+        count("customer_count_start_12m", "customer_count_start of the same months, summed: customer-months at risk."),
+        Metric(
+            "churn_rate_12m",
+            RATIO,
+            "Monthly churn rate pooled over the last 12 complete months.",
+            numerator="churned_customer_count_12m",
+            denominator="customer_count_start_12m",
+            unit="ratio per month",
+            status_column="lifetime_status",
+        ),
         Field("churn_rate_12m_lower", RATIO, "Wilson interval of churn_rate_12m."),
         Field("churn_rate_12m_upper", RATIO, "Wilson interval of churn_rate_12m."),
         Field("churn_rate_stddev_12m", "double", "Standard deviation of the last 12 complete monthly rates."),
-        Field("expected_lifetime_months", RATIO, "1 / churn_rate_12m; NULL: zero_churn or no history."),
+        Metric(
+            "expected_lifetime_months",
+            RATIO,
+            "1 / churn_rate_12m: the mean lifetime if the rate does not change with age.",
+            numerator="customer_count_start_12m",
+            denominator="churned_customer_count_12m",
+            unit="months",
+            status_column="lifetime_status",
+            source="mean of the geometric distribution",
+        ),
         Field(
             "expected_lifetime_months_lower",
             RATIO,
@@ -98,20 +138,57 @@ SEGMENT_METRICS = Table(
         money("lifetime_net_amount", "Their net revenue up to the end of the month.", True),
         money("lifetime_margin_amount", "Their margin up to the end of the month; NULL: a cost is not known."),
         count("exposure_days", "Their days since first order, summed, both ends counted."),
-        Field("lifetime_average_order_value", RATIO, "lifetime_net_amount / lifetime_order_count."),
-        Field(
+        Metric(
+            "lifetime_average_order_value",
+            RATIO,
+            "Net revenue per order so far.",
+            numerator="lifetime_net_amount",
+            denominator="lifetime_order_count",
+            unit="currency per order",
+        ),
+        Metric(
             "purchase_frequency",
             RATIO,
-            "Orders per customer-month: lifetime_order_count / exposure months of 365.25/12 days.",
+            "Orders per customer-month of 365.25/12 days since the first order.",
+            numerator="lifetime_order_count",
+            denominator="exposure_days",
+            over="days",
+            unit="orders per customer-month",
         ),
-        Field(
-            "customer_value_amount", RATIO, "Net revenue per customer-month: average order value x purchase_frequency."
+        Metric(
+            "customer_value_amount",
+            RATIO,
+            "Net revenue per customer-month: average order value x purchase_frequency.",
+            numerator="lifetime_net_amount",
+            denominator="exposure_days",
+            over="days",
+            unit="currency per customer-month",
         ),
-        Field(
-            "margin_rate", RATIO, "lifetime_margin_amount / lifetime_net_amount; NULL: cost not known or no revenue."
+        Metric(
+            "margin_rate",
+            RATIO,
+            "Contribution margin per net revenue so far; NULL: cost not known or no revenue.",
+            numerator="lifetime_margin_amount",
+            denominator="lifetime_net_amount",
+            over="amount",
+            unit="ratio",
         ),
-        Field("historic_clv_avg", RATIO, "Net revenue so far per member."),
-        Field("historic_margin_avg", RATIO, "Margin so far per member; NULL: a cost is not known."),
+        Metric(
+            "historic_clv_avg",
+            RATIO,
+            "Net revenue so far per member.",
+            numerator="lifetime_net_amount",
+            denominator="lifetime_customer_count",
+            unit="currency per customer",
+        ),
+        Metric(
+            "historic_margin_avg",
+            RATIO,
+            "Margin so far per member; NULL: a cost is not known.",
+            numerator="lifetime_margin_amount",
+            denominator="lifetime_customer_count",
+            unit="currency per customer",
+        ),
         Field(
             "clv_formula_amount",
             RATIO,
@@ -120,10 +197,16 @@ SEGMENT_METRICS = Table(
         Field("clv_formula_capped_amount", RATIO, "The same with expected_lifetime_months_capped."),
         Field("clv_discounted_amount", RATIO, "Value per month x (1 + d) / (d + churn), d the monthly discount rate."),
         status("clv_basis", "What the formula CLV is measured in.", "contribution_margin", "net_revenue"),
-        Field(
-            "predicted_clv_avg", RATIO, "Mean predicted CLV of the members, in the latest month; NULL: not predicted."
-        ),
+        money("predicted_clv_amount", "Predicted CLV of the members, in the latest month; NULL: not predicted."),
         count("predicted_customer_count", "Members with a prediction, in the latest month.", required=False),
+        Metric(
+            "predicted_clv_avg",
+            RATIO,
+            "Mean predicted CLV of the members with one, in the latest month.",
+            numerator="predicted_clv_amount",
+            denominator="predicted_customer_count",
+            unit="currency per customer",
+        ),
         share("value_share", "Share of lifetime_net_amount within the segment type."),
         share("customer_share", "Share of lifetime_customer_count within the segment type."),
         Field(
@@ -151,4 +234,5 @@ SEGMENT_METRICS = Table(
         "new_all": "sum(case when segment_type = 'all' then new_customer_count end)",
         "types": "count(distinct segment_type)",
     },
+    adds_up_over="the segments of one type in one month; what is of the month alone also over months",
 )

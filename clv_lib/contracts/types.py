@@ -11,6 +11,7 @@ MONEY_SUM = "decimal(28,4)"
 RATIO = "decimal(28,8)"
 
 Layer = Literal["silver", "gold", "control"]
+Divisor = Literal["count", "amount", "days"]
 Severity = Literal["error", "warning"]
 
 
@@ -28,6 +29,37 @@ class Field:
     required: bool = False
     check: str | None = None
 
+    @property
+    def description(self) -> str:
+        """The meaning, and how the column is made where it derives from others."""
+        return self.meaning
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Field):
+    """A figure that is a quotient of sums, declared with its parts; its column and its documentation derive from it.
+
+    `numerator` and `denominator` are SQL over other columns of the table, so that sums of both over rows give the
+    figure of the rows together. `over` is what the denominator counts: `days` gives a figure per month of 365.25/12
+    days. NULL where the denominator is 0 or NULL, a part is not known, or `defined_when` is not true; `status_column`
+    then says why. `source` is where the definition comes from.
+    """
+
+    numerator: str
+    denominator: str
+    unit: str
+    over: Divisor = "count"
+    defined_when: str | None = None
+    status_column: str | None = None
+    source: str | None = None
+
+    @property
+    def description(self) -> str:
+        """The meaning, the parts, the unit, and where to look when it is NULL."""
+        months = " in months" if self.over == "days" else ""
+        reason = f" NULL: see {self.status_column}." if self.status_column else ""
+        return f"{self.meaning} {_part(self.numerator)} / {_part(self.denominator)}{months}; {self.unit}.{reason}"
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -41,7 +73,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Table:
-    """A curated table. `measures` are SQL aggregates that the audit takes in its one pass, for identities."""
+    """A curated table. `measures` are SQL aggregates that the audit takes in its one pass, for identities.
+
+    `adds_up_over` says over which rows counts, amounts and the parts of metrics may be added up; a table that says
+    so is in the catalogue of metrics.
+    """
 
     name: str
     layer: Layer
@@ -52,6 +88,7 @@ class Table:
     measures: Mapping[str, str] | None = None
     partition_by: tuple[str, ...] = ()
     may_be_empty: bool = False
+    adds_up_over: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -59,9 +96,19 @@ class Table:
         return tuple(field.name for field in self.fields)
 
     @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The figures that are quotients of sums."""
+        return tuple(field for field in self.fields if isinstance(field, Metric))
+
+    @property
     def schema(self) -> dict[str, str]:
         """Column name to Spark type, in order."""
         return {field.name: field.type for field in self.fields}
+
+    @property
+    def ddl(self) -> str:
+        """The columns as a schema in SQL, for rows that are made on the driver."""
+        return ", ".join(f"{name} {kind}" for name, kind in self.schema.items())
 
     def all_rules(self) -> tuple[Rule, ...]:
         """Every row rule: those of the fields (NOT NULL, checks) and the table's own."""
@@ -107,6 +154,10 @@ class InputContract:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns in their order."""
         return tuple(field.name for field in self.fields)
+
+
+def _part(sql: str) -> str:
+    return f"({sql})" if " " in sql else sql
 
 
 def _field_rules(fields: Iterable[Field]) -> Iterable[Rule]:

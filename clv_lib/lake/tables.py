@@ -178,7 +178,7 @@ class Lake:
 
     def _create_statement(self, table: Table) -> str:
         key = {*table.key, *table.partition_by}
-        meanings = {field.name: field.meaning for field in table.fields}
+        meanings = {field.name: field.description for field in table.fields}
         columns = ", ".join(
             f"`{name}` {kind}{' NOT NULL' if name in key else ''}"
             f" COMMENT {_quoted(meanings.get(name, 'The run that wrote it.'))}"

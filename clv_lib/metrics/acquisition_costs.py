@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from clv_lib import periods
 from clv_lib.contracts.economics import ACQUISITION_COSTS
 from clv_lib.contracts.types import MONEY_SUM
-from clv_lib.metrics.ratios import ratio
+from clv_lib.metrics.catalogue import metrics_of
 
 ALL_CHANNELS = "all"
 ATTRIBUTION_MODEL = "declared_else_first_order"
@@ -40,7 +40,7 @@ def acquisition_costs(customer_metrics: DataFrame, spend: DataFrame | None, as_o
         "period_month", "channel", customers.alias("new_customer_count"), F.inline(F.array(*costs))
     )
     figures = {
-        "cac_amount": ratio(F.col("spend_amount"), F.col("new_customer_count")),
+        **metrics_of(ACQUISITION_COSTS),
         "cac_status": _cac_status(),
         "attribution_model": F.lit(ATTRIBUTION_MODEL),
         "is_final": F.last_day("period_month") <= F.lit(as_of),

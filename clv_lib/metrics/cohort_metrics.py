@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from clv_lib import periods
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.contracts.types import MONEY_SUM
-from clv_lib.metrics.ratios import ratio
+from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.metrics.segment_ids import parts_of_segment_id
 
 _SUMMED = {
@@ -50,7 +50,7 @@ def cohort_metrics(
             "as_of_date": F.lit(as_of),
         }
     )
-    return known.withColumns(_figures(as_of)).select(*COHORT_METRICS.columns)
+    return known.withColumns(_margins(as_of)).withColumns(metrics_of(COHORT_METRICS)).select(*COHORT_METRICS.columns)
 
 
 def activity_by_age(customer_months: DataFrame, as_of: dt.date) -> DataFrame:
@@ -110,18 +110,13 @@ def _with_sums_so_far(cells: DataFrame) -> DataFrame:
     )
 
 
-def _figures(as_of: dt.date) -> dict[str, Column]:
-    size, net = F.col("cohort_size"), F.col("cumulative_net_amount")
+def _margins(as_of: dt.date) -> dict[str, Column]:
+    """Margins that are known for every order, of the month and up to it, and whether the month had ended."""
     is_known = F.col("cumulative_margin_order_count") == F.col("cumulative_order_count")
-    margin = F.when(is_known, F.col("known_margin_so_far"))
     is_month_known = F.col("margin_order_count") == F.col("order_count")
     return {
         "is_complete": F.last_day("period_month") <= F.lit(as_of),
-        "retention_rate": ratio(F.col("active_customer_count"), size),
-        "repeat_customer_rate": ratio(F.col("repeat_customer_count"), size),
         "margin_amount": F.when(is_month_known, F.col("margin_amount")),
-        "cumulative_margin_amount": margin,
-        "cumulative_net_per_customer": ratio(net, size),
-        "cumulative_margin_per_customer": ratio(margin, size),
+        "cumulative_margin_amount": F.when(is_known, F.col("known_margin_so_far")),
         "margin_status": F.when(is_known, "ok").otherwise("margin_unknown"),
     }

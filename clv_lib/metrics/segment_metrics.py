@@ -1,7 +1,7 @@
 """Published figures of segments by month: averages, churn, expected lifetime, customer value, rank.
 
-Each figure is a quotient of sums of `segment_months`, never a mean of customers' quotients. Customer value is average
-order value TIMES purchase frequency: currency/order x orders/month = currency/month.
+The contract declares the quotients of sums; made here are statuses, intervals, bounds, formulas and ranks. Customer
+value is average order value TIMES purchase frequency: currency/order x orders/month = currency/month.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from clv_lib import periods
 from clv_lib.contracts.segments import SEGMENT_METRICS
 from clv_lib.contracts.types import MONEY_SUM
+from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.metrics.ratios import (
     normal_quantile,
     part,
@@ -58,11 +59,14 @@ def segment_metrics(
             "as_of_date": F.lit(as_of),
         }
     )
-    rated = known.withColumns({**month_averages(), **churn_of_month(churn), **churn_of_year(churn)})
-    lived = rated.withColumns({"churn_rate_stddev_12m": _churn_volatility(), **expected_lifetime(churn)})
-    valued = lived.withColumns(value_so_far()).withColumns(formula_clv(churn, annual_discount_rate))
-    predicted = _with_predictions(valued, customer_segments, predictions)
-    return predicted.withColumns({**shares_of_type(), "clv_rank": clv_rank()}).select(*SEGMENT_METRICS.columns)
+    predicted = _with_predictions(known, customer_segments, predictions)
+    rated = predicted.withColumns(metrics_of(SEGMENT_METRICS)).withColumns(
+        {**statuses(), **churn_intervals(churn), **lifetime_bounds(churn)}
+    )
+    valued = rated.withColumns(
+        {"churn_rate_stddev_12m": _churn_volatility(), **formula_clv(churn, annual_discount_rate)}
+    )
+    return valued.withColumns({**shares_of_type(), "clv_rank": clv_rank()}).select(*SEGMENT_METRICS.columns)
 
 
 def _known(margin: Column, margin_order_count: str, order_count: str) -> Column:
@@ -70,46 +74,29 @@ def _known(margin: Column, margin_order_count: str, order_count: str) -> Column:
     return F.when(F.col(margin_order_count) == F.col(order_count), margin)
 
 
-def month_averages() -> dict[str, Column]:
-    """Averages over the orders and customers of the month; NULL `no_active_customers` without an order."""
+def statuses() -> dict[str, Column]:
+    """Why a metric is NULL, and what customer value is measured in. Zero churn is a rate of 0."""
+    events, trials = F.col("churned_customer_count_12m"), F.col("customer_count_start_12m")
+    incomplete, unstarted = ~F.col("is_final"), F.col("customer_count_start") == 0
     return {
-        "average_order_value": ratio(F.col("net_amount"), F.col("order_count")),
-        "arpu_amount": ratio(F.col("net_amount"), F.col("active_customer_count")),
         "month_status": F.when(F.col("active_customer_count") == 0, "no_active_customers").otherwise("ok"),
+        "churn_status": F.when(incomplete, "incomplete_month").when(unstarted, "no_starting_customers").otherwise("ok"),
+        "lifetime_status": F.when(trials == 0, "no_starting_customers").when(events == 0, "zero_churn").otherwise("ok"),
+        "clv_basis": F.when(F.col("lifetime_margin_amount").isNull(), "net_revenue").otherwise("contribution_margin"),
     }
 
 
-def churn_of_month(churn: Churn) -> dict[str, Column]:
-    """Churned customers of the month over those at its start, with Wilson interval.
-
-    NULL with status `incomplete_month` until the month is over, or `no_starting_customers`. Zero churn is a rate of 0.
-    """
-    events, trials, z = _churned(), _starting(), normal_quantile(churn.confidence_level)
-    status = F.when(~F.col("is_final"), "incomplete_month").when(trials == 0, "no_starting_customers").otherwise("ok")
+def churn_intervals(churn: Churn) -> dict[str, Column]:
+    """Wilson intervals of the month's rate, once the month is over, and of the rate of 12 months."""
+    z = normal_quantile(churn.confidence_level)
+    month = (F.col("churned_customer_count"), F.col("customer_count_start"), z)
+    year = (F.col("churned_customer_count_12m"), F.col("customer_count_start_12m"), z)
     return {
-        "monthly_churn_rate": F.when(F.col("is_final"), ratio(events, trials)),
-        "churn_rate_lower": F.when(F.col("is_final"), published(wilson_lower(events, trials, z))),
-        "churn_rate_upper": F.when(F.col("is_final"), published(wilson_upper(events, trials, z))),
-        "churn_status": status,
+        "churn_rate_lower": F.when(F.col("is_final"), published(wilson_lower(*month))),
+        "churn_rate_upper": F.when(F.col("is_final"), published(wilson_upper(*month))),
+        "churn_rate_12m_lower": published(wilson_lower(*year)),
+        "churn_rate_12m_upper": published(wilson_upper(*year)),
     }
-
-
-def churn_of_year(churn: Churn) -> dict[str, Column]:
-    """Monthly churn rate pooled over the last 12 complete months, with Wilson interval; NULL without customers."""
-    events, trials, z = F.col("churned_12m"), F.col("starting_12m"), normal_quantile(churn.confidence_level)
-    return {
-        "churn_rate_12m": ratio(events, trials),
-        "churn_rate_12m_lower": published(wilson_lower(events, trials, z)),
-        "churn_rate_12m_upper": published(wilson_upper(events, trials, z)),
-    }
-
-
-def _churned() -> Column:
-    return F.col("churned_customer_count")
-
-
-def _starting() -> Column:
-    return F.col("customer_count_start")
 
 
 def _churn_volatility() -> Column:
@@ -119,45 +106,26 @@ def _churn_volatility() -> Column:
 
 def _lifetime_months() -> Column:
     """Mean of a geometric lifetime, 1 / churn, unrounded: starting over churned customers of 12 months."""
-    return part(F.col("starting_12m"), F.col("churned_12m"))
+    return part(F.col("customer_count_start_12m"), F.col("churned_customer_count_12m"))
 
 
 def _capped_lifetime_months(cap: int) -> Column:
     """The lifetime up to the cap, which also stands for zero churn; NULL without starting customers."""
     lifetime = F.coalesce(_lifetime_months(), F.lit(cap).cast("decimal(28,16)"))
-    return F.when(F.col("starting_12m") > 0, F.least(lifetime, F.lit(cap).cast("decimal(28,16)")))
+    return F.when(F.col("customer_count_start_12m") > 0, F.least(lifetime, F.lit(cap).cast("decimal(28,16)")))
 
 
-def expected_lifetime(churn: Churn) -> dict[str, Column]:
-    """Months that a customer stays, 1 / churn_rate_12m, if the rate does not depend on age.
+def lifetime_bounds(churn: Churn) -> dict[str, Column]:
+    """Lower bound and capped value of the expected lifetime.
 
-    Zero churn gives NULL `zero_churn`; the lower bound is then customer-months / 3 (rule of three), otherwise
-    1 / upper bound of the rate.
+    With zero churn the lower bound is customer-months / 3 (rule of three), otherwise 1 / upper bound of the rate.
     """
-    events, trials = F.col("churned_12m"), F.col("starting_12m")
+    events, trials = F.col("churned_customer_count_12m"), F.col("customer_count_start_12m")
     upper = wilson_upper(events, trials, normal_quantile(churn.confidence_level))
     lower = F.when(events > 0, F.try_divide(F.lit(1.0), upper)).when(trials > 0, trials / F.lit(RULE_OF_THREE))
-    status = F.when(trials == 0, "no_starting_customers").when(events == 0, "zero_churn").otherwise("ok")
     return {
-        "expected_lifetime_months": published(_lifetime_months()),
         "expected_lifetime_months_lower": published(lower),
         "expected_lifetime_months_capped": published(_capped_lifetime_months(churn.lifetime_cap_months)),
-        "lifetime_status": status,
-    }
-
-
-def value_so_far() -> dict[str, Column]:
-    """Averages over the members' lives up to the end of the month (or as_of)."""
-    net, margin = F.col("lifetime_net_amount"), F.col("lifetime_margin_amount")
-    orders, customers = F.col("lifetime_order_count"), F.col("lifetime_customer_count")
-    return {
-        "lifetime_average_order_value": ratio(net, orders),
-        "purchase_frequency": published(per_month(orders, F.col("exposure_days"))),
-        "customer_value_amount": published(per_month(net, F.col("exposure_days"))),
-        "margin_rate": quotient(margin, net),
-        "historic_clv_avg": ratio(net, customers),
-        "historic_margin_avg": ratio(margin, customers),
-        "clv_basis": F.when(margin.isNull(), "net_revenue").otherwise("contribution_margin"),
     }
 
 
@@ -171,7 +139,9 @@ def formula_clv(churn: Churn, annual_discount_rate: float) -> dict[str, Column]:
     amount = F.coalesce("lifetime_margin_amount", "lifetime_net_amount")
     monthly_value = per_month(amount, F.col("exposure_days"))
     d = periods.monthly_discount_rate(annual_discount_rate)
-    rate = F.try_divide(F.col("churned_12m").cast("double"), F.col("starting_12m").cast("double"))
+    rate = F.try_divide(
+        F.col("churned_customer_count_12m").cast("double"), F.col("customer_count_start_12m").cast("double")
+    )
     discounted = F.try_divide(monthly_value.cast("double") * (1 + d), rate + d)
     return {
         "clv_formula_amount": published(times(monthly_value, _lifetime_months())),
@@ -183,17 +153,16 @@ def formula_clv(churn: Churn, annual_discount_rate: float) -> dict[str, Column]:
 
 
 def _with_predictions(months: DataFrame, customer_segments: DataFrame, predictions: DataFrame | None) -> DataFrame:
-    """Add mean and number of the members' predictions to the latest month; NULL in other months and without any."""
+    """Add sum, number and basis of the members' predictions to the latest month; NULL in other months, without any."""
     if predictions is None:
         return months.withColumns({name: F.lit(None).cast(kind) for name, kind in _PREDICTED.items()})
     members = customer_segments.select("customer_id", "segment_id")
-    total = F.sum("predicted_clv_amount")
     of_segments = (
         predictions.join(members, on="customer_id", how="inner")
         .groupBy("segment_id")
         .agg(
+            F.sum("predicted_clv_amount").cast(MONEY_SUM).alias("predicted_clv_amount"),
             F.count("predicted_clv_amount").alias("predicted_customer_count"),
-            ratio(total, F.count("predicted_clv_amount")).alias("predicted_clv_avg"),
             F.max("value_basis").alias("predicted_basis"),
         )
     )
@@ -202,7 +171,7 @@ def _with_predictions(months: DataFrame, customer_segments: DataFrame, predictio
     return joined.withColumn("predicted_customer_count", count)
 
 
-_PREDICTED = {"predicted_clv_avg": "decimal(18,8)", "predicted_customer_count": "bigint", "predicted_basis": "string"}
+_PREDICTED = {"predicted_clv_amount": MONEY_SUM, "predicted_customer_count": "bigint", "predicted_basis": "string"}
 
 
 def shares_of_type() -> dict[str, Column]:

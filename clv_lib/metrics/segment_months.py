@@ -34,8 +34,8 @@ def segment_months(
     """Facts of each segment and calendar month from its first order to as_of, with their sums so far.
 
     Grain: `segment_id` and `period_month`, without gaps. Counts and amounts are 0 in a month without orders. Margins
-    are sums of the known ones, to be judged by `margin_order_count`. `starting_12m` and `churned_12m` are sums of
-    customers at the start of a month, and of churned ones, over the last 12 complete months.
+    are sums of the known ones, to be judged by `margin_order_count`. `customer_count_start_12m` and
+    `churned_customer_count_12m` are sums over the last 12 complete months.
     """
     facts = _facts_of_customers(with_movements(customer_months, inactivity_days, as_of))
     members = customer_segments.select("customer_id", "segment_id")
@@ -132,7 +132,7 @@ def _with_sums_so_far(months: DataFrame, as_of: dt.date) -> DataFrame:
         }
     )
     pooled = {
-        "starting_12m": over_complete_months(F.sum("customer_count_start")),
-        "churned_12m": over_complete_months(F.sum("churned_customer_count")),
+        "customer_count_start_12m": over_complete_months(F.sum("customer_count_start")),
+        "churned_customer_count_12m": over_complete_months(F.sum("churned_customer_count")),
     }
     return summed.withColumns({name: F.coalesce(total, F.lit(0)) for name, total in pooled.items()})

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from clv_lib import __version__
+from clv_lib.contracts import GOLD_TABLES
+from clv_lib.contracts.catalogue import METRIC_DEFINITIONS
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_THRESHOLDS
 from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
@@ -14,6 +17,7 @@ from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS, SEGME
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.rfm import cut_values, rfm_thresholds
 from clv_lib.metrics.acquisition_costs import acquisition_costs
+from clv_lib.metrics.catalogue import metric_definitions
 from clv_lib.metrics.cohort_metrics import cohort_metrics
 from clv_lib.metrics.segment_metrics import segment_metrics
 from clv_lib.metrics.unit_economics import unit_economics
@@ -51,7 +55,7 @@ def segments(work: Workspace) -> Workspace:
 
 
 def economics(work: Workspace) -> Workspace:
-    """Write segment_metrics, cohort_metrics, acquisition_costs and unit_economics."""
+    """Write segment_metrics, cohort_metrics, acquisition_costs, metric_definitions and unit_economics."""
     settings = work.settings
     horizon = settings.economics.horizon_days
     predicted = work.read(CUSTOMER_PREDICTIONS).where(F.col("horizon_days") == horizon)
@@ -61,10 +65,13 @@ def economics(work: Workspace) -> Workspace:
     cohort_types = [kind.name for kind in settings.segments if isinstance(kind, CohortSegments)]
     spend = spend_rows(work, exchange_rates(work))
     costs = acquisition_costs(metrics, None if spend is None else monthly_spend(spend), work.as_of)
+    rows = metric_definitions(GOLD_TABLES, __version__)
+    definitions = work.lake.spark.createDataFrame(rows, METRIC_DEFINITIONS.ddl)
     work.write_all(
         (ACQUISITION_COSTS, costs),
         (SEGMENT_METRICS, figures),
         (COHORT_METRICS, cohort_metrics(months, members, cohort_types, work.as_of)),
+        (METRIC_DEFINITIONS, definitions),
     )
     compared = unit_economics(months, metrics, predicted, work.read(ACQUISITION_COSTS), settings.economics, work.as_of)
     work.write(UNIT_ECONOMICS, compared)

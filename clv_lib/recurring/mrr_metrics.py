@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 from clv_lib import periods
 from clv_lib.contracts.recurring import CHURN_TYPES, MOVEMENTS, MRR_METRICS
 from clv_lib.contracts.types import MONEY_SUM
-from clv_lib.metrics.ratios import normal_quantile, published, quotient, ratio, wilson_lower, wilson_upper
+from clv_lib.metrics.catalogue import metrics_of
+from clv_lib.metrics.ratios import normal_quantile, published, wilson_lower, wilson_upper
 from clv_lib.metrics.segment_ids import parts_of_segment_id
 from clv_lib.recurring.movements import MONTHS_OF_RETENTION, is_churn
 from clv_lib.segments.definitions import ALL
@@ -60,11 +61,12 @@ def mrr_metrics(
             "mrr_12m_before": F.lag("mrr_end", MONTHS_OF_RETENTION).over(history),
             "is_final": F.last_day("period_month") <= F.lit(as_of),
             "is_latest": F.col("period_month") == F.lit(periods.month_start(as_of)),
+            "arr_amount": (F.col("mrr_end") * F.lit(periods.MONTHS_PER_YEAR)).cast(MONEY_SUM),
             **parts_of_segment_id(),
             "as_of_date": F.lit(as_of),
         }
     )
-    figures = {**_churn(confidence_level), **_retention(), **_quick_ratio(), **_per_account()}
+    figures = {**metrics_of(MRR_METRICS), **_churn_interval(confidence_level), **_statuses()}
     return placed.withColumns(figures).select(*MRR_METRICS.columns)
 
 
@@ -124,62 +126,23 @@ def _with_every_month(sums: DataFrame, as_of: dt.date) -> DataFrame:
     return spread.select("segment_id", F.col("filled_month").alias("period_month"), *filled)
 
 
-def _churn(confidence_level: float) -> dict[str, Column]:
-    """Churn of MRR and of customers in the month, over those at its start (ChartMogul's standard).
-
-    NULL with status `incomplete_month` until the month is over, or `no_starting_mrr`; the net rate may be negative.
-    """
-    start, z = F.col("mrr_start"), normal_quantile(confidence_level)
-    lost = F.col("churn_amount") + F.col("contraction_amount")
-    gained = F.col("expansion_amount") + F.col("reactivation_amount")
+def _churn_interval(confidence_level: float) -> dict[str, Column]:
+    """Wilson interval of the month's churn of customers, once the month is over."""
     events, trials = F.col("churned_customer_count"), F.col("customer_count_start")
-    figures = {
-        "gross_mrr_churn_rate": quotient(lost, start),
-        "net_mrr_churn_rate": quotient(lost - gained, start),
-        "monthly_churn_rate": ratio(events, trials),
-        "churn_rate_lower": published(wilson_lower(events, trials, z)),
-        "churn_rate_upper": published(wilson_upper(events, trials, z)),
-    }
-    status = F.when(~F.col("is_final"), "incomplete_month").when(start == 0, "no_starting_mrr").otherwise("ok")
-    return {**_once_over(figures), "churn_status": status}
+    z = normal_quantile(confidence_level)
+    bounds = {"churn_rate_lower": wilson_lower(events, trials, z), "churn_rate_upper": wilson_upper(events, trials, z)}
+    return {name: F.when(F.col("is_final"), published(bound)) for name, bound in bounds.items()}
 
 
-def _once_over(figures: dict[str, Column]) -> dict[str, Column]:
-    return {name: F.when(F.col("is_final"), figure) for name, figure in figures.items()}
-
-
-def _retention() -> dict[str, Column]:
-    """NRR and GRR over 12 months of the same customers; GRR is at most 1 because no customer counts for more."""
-    then = F.col("mrr_12m_before")
-    figures = {
-        "nrr_12m": quotient(F.col("retained_net_amount"), then),
-        "grr_12m": quotient(F.col("retained_gross_amount"), then),
-    }
-    status = (
-        F.when(~F.col("is_final"), "incomplete_month")
-        .when(then.isNull(), "short_history")
-        .when(then == 0, "no_starting_mrr")
-        .otherwise("ok")
-    )
-    return {**_once_over(figures), "retention_status": status}
-
-
-def _quick_ratio() -> dict[str, Column]:
-    """MRR gained per MRR lost, with and without customers who came back; NULL `no_losses` if nothing was lost."""
-    first, lost = F.col("new_amount") + F.col("expansion_amount"), F.col("contraction_amount") + F.col("churn_amount")
-    figures = {
-        "quick_ratio": quotient(first + F.col("reactivation_amount"), lost),
-        "quick_ratio_without_reactivation": quotient(first, lost),
-    }
-    status = F.when(~F.col("is_final"), "incomplete_month").when(lost == 0, "no_losses").otherwise("ok")
-    return {**_once_over(figures), "quick_ratio_status": status}
-
-
-def _per_account() -> dict[str, Column]:
-    """MRR per customer with MRR, and per year, at the end of the month or at as_of."""
-    customers = F.col("customer_count_end")
+def _statuses() -> dict[str, Column]:
+    """Why a metric is NULL: what is measured over a month is not defined until the month is over."""
+    then, lost = F.col("mrr_12m_before"), F.col("contraction_amount") + F.col("churn_amount")
+    over = F.when(~F.col("is_final"), "incomplete_month")
     return {
-        "arpa_amount": ratio(F.col("mrr_end"), customers),
-        "arpa_status": F.when(customers == 0, "no_active_subscribers").otherwise("ok"),
-        "arr_amount": (F.col("mrr_end") * F.lit(periods.MONTHS_PER_YEAR)).cast(MONEY_SUM),
+        "churn_status": over.when(F.col("mrr_start") == 0, "no_starting_mrr").otherwise("ok"),
+        "retention_status": over.when(then.isNull(), "short_history")
+        .when(then == 0, "no_starting_mrr")
+        .otherwise("ok"),
+        "quick_ratio_status": over.when(lost == 0, "no_losses").otherwise("ok"),
+        "arpa_status": F.when(F.col("customer_count_end") == 0, "no_active_subscribers").otherwise("ok"),
     }

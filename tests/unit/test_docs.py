@@ -176,7 +176,7 @@ def table_section(table: Table) -> str:
     head = f"### {table.name}\n\nGrain: {table.grain}. Key: {', '.join(map(code, table.key)) or 'none'}."
     if table.partition_by:
         head += f" Partitioned by {', '.join(map(code, table.partition_by))}."
-    rows = [(code(f.name), code(f.type), f.meaning, field_rule(f)) for f in table.fields]
+    rows = [(code(f.name), code(f.type), f.description, field_rule(f)) for f in table.fields]
     rules = "\n".join(f"- `{rule.name}`: {rule.meaning}" for rule in table.rules)
     text = f"{head}\n\n{markdown_table(('column', 'type', 'meaning', 'rule'), rows)}"
     return f"{text}\n\nEach row must also keep:\n\n{rules}" if rules else text
