@@ -65,8 +65,10 @@ _ADDED_UP = {MONEY_SUM: "currency", "bigint": "count"}
 def _aggregates(field: Field) -> tuple[str | None, str | None]:
     """SQL of numerator and denominator over several rows; counts and amounts are sums, other columns neither."""
     if isinstance(field, Metric):
-        divisor = f"sum({field.denominator})"
-        return f"sum({field.numerator})", f"{divisor} / {DAYS_PER_MONTH}" if field.over == "days" else divisor
+        numerator = f"sum({field.numerator})"
+        # The factor stands above: days divided by it would be rounded before they divide.
+        months = f"{DAYS_PER_MONTH} * {numerator}" if field.over == "days" else numerator
+        return months, f"sum({field.denominator})"
     return (f"sum({field.name})", None) if field.type in _ADDED_UP else (None, None)
 
 

@@ -34,6 +34,8 @@ def test_definitions_have_the_columns_of_the_contract_and_one_row_per_figure() -
         "sum(customer_count_start)",
     )
     assert (churn["defined_when_sql"], churn["status_column"]) == ("is_final", "churn_status")
-    assert by_name["segment_metrics", "purchase_frequency"]["denominator_sql"] == "sum(exposure_days) / 30.4375"
+    frequency = by_name["segment_metrics", "purchase_frequency"]
+    assert frequency["numerator_sql"] == "30.4375 * sum(lifetime_order_count)"
+    assert frequency["denominator_sql"] == "sum(exposure_days)"
     assert by_name["segment_metrics", "net_amount"]["aggregation"] == "sum"
     assert by_name["segment_metrics", "churn_rate_lower"]["aggregation"] == "none"
