@@ -18,7 +18,7 @@ PARTS = {
     "cohort_metrics": ("segment_type", "segment_type", "cohort_month, months_since_first_order"),
     "acquisition_costs": ("channel", "'every channel'", "period_month, cac_type"),
 }
-"""Per table: the column that is `all` in rows of the whole, what its parts are grouped by, and what is compared alone."""
+"""Per table: the column that is `all` in the whole, what its parts are grouped by, and what is compared alone."""
 
 
 @pytest.mark.parametrize("table", PARTS)
