@@ -128,6 +128,13 @@ class LakeError(ClvError):
     meaning = "lake: a table cannot be read or written, a file is corrupt, or a snapshot is missing"
 
 
+class NotReproduced(ClvError):
+    """A run that was computed again gave other tables than it had published."""
+
+    exit_code = 8
+    meaning = "reproduction: a run that was computed again gave other figures"
+
+
 def exit_codes() -> dict[int, str]:
     """Exit code to meaning, ascending; the source of the table in the documentation and in `--help`."""
     codes = {SUCCESS_EXIT_CODE: "success", CRASH_EXIT_CODE: "crash: a defect of clv, please report it"}

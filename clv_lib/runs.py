@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from clv_lib.code_version import code_version
-from clv_lib.contracts.control import PIPELINE_RUNS
+from clv_lib.contracts import SILVER_TABLES
+from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS
 from clv_lib.errors import ConflictError, LakeError
-from clv_lib.settings.loading import config_hash
+from clv_lib.settings.loading import config_hash, recorded_text
 
 if TYPE_CHECKING:
     from pyspark.sql import Row
@@ -45,11 +46,12 @@ class Run:
 
 def new_run(settings: Settings, as_of: dt.date, input_versions: Mapping[str, str], started_at: dt.datetime) -> Run:
     """A run whose id is the day and a hash of what determines its tables: the same again is the same run."""
-    configuration = settings.model_dump_json(exclude={"lake", "spark", "retention"})
     settings_hash = config_hash(settings)
     determined_by = [as_of.isoformat(), dict(sorted(input_versions.items())), settings_hash, code_version()]
     digest = hashlib.sha256(json.dumps(determined_by).encode()).hexdigest()[:12]
-    return Run(f"{as_of:%Y%m%d}-{digest}", as_of, settings_hash, configuration, dict(input_versions), started_at)
+    return Run(
+        f"{as_of:%Y%m%d}-{digest}", as_of, settings_hash, recorded_text(settings), dict(input_versions), started_at
+    )
 
 
 def record(lake: Lake, run: Run, status: str, finished_at: dt.datetime | None = None) -> None:
@@ -120,3 +122,22 @@ def require_silver(run: Run | None, run_id: str) -> Run:
             next_step="run the steps in order, or `clv run` for all of them, with the same configuration and --as-of",
         )
     return run
+
+
+def require_stored(lake: Lake, run_id: str, silver_versions: Mapping[str, int]) -> None:
+    """LakeError unless the tables that a run wrote can still be read.
+
+    Gold snapshots are deleted after `retention.snapshots_to_keep` runs, files of silver versions by a VACUUM.
+    """
+    from clv_lib.lake import reported
+
+    if not lake.exists(DATA_QUALITY_RESULTS) or run_id not in lake.snapshots(DATA_QUALITY_RESULTS):
+        raise LakeError(
+            f"the snapshot {run_id} is gone",
+            where=lake.root,
+            found="its rows were deleted by a later run (retention.snapshots_to_keep), or it was never audited",
+            next_step="run that day again: clv run --as-of DATE --allow-older",
+        )
+    for table in SILVER_TABLES:
+        with reported(lake.place(table), "read"):
+            lake.read_state(table, silver_versions[table.name]).limit(1).collect()

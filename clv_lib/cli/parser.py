@@ -125,6 +125,12 @@ def _reading(commands: Any) -> None:
     back.add_argument(
         "--to", metavar="RUN_ID", help="publish this run again instead (default: the one published before)"
     )
+    again = _command(
+        commands, "reproduce", "reproducing.reproduce", "compute a recorded run again and compare every table"
+    )
+    again.add_argument("run_id", metavar="RUN_ID", help="a run of `clv runs` whose tables are still kept")
+    _config(again)
+    again.add_argument("--into", metavar="LAKE", help="where to compute it (default: the lake's name and _reproduced)")
     views = _command(commands, "views", "reading.views", "CREATE VIEW statements for other engines and catalogs")
     _config(views)
 

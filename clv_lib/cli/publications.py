@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING
 
 from clv_lib.cli.context import loaded, published, spark_session, write
 from clv_lib.cli.reading import recorded_run
-from clv_lib.contracts import SILVER_TABLES
-from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.errors import SUCCESS_EXIT_CODE, LakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from clv_lib.lake import Lake, Publication
 
 
@@ -39,7 +35,7 @@ def move_back(lake: Lake, before: Publication, run_id: str, published_at: dt.dat
     ConflictError if something else was published since `before` was read.
     """
     from clv_lib.lake import Pointer, create_catalog_views
-    from clv_lib.runs import PUBLISHED
+    from clv_lib.runs import PUBLISHED, require_stored
 
     row = recorded_run(lake, run_id)
     if row["status"] != PUBLISHED:
@@ -51,7 +47,7 @@ def move_back(lake: Lake, before: Publication, run_id: str, published_at: dt.dat
             next_step="`clv runs` lists the runs",
         )
     versions = {name: int(version) for name, version in row["silver_versions"].items()}
-    _require_stored(lake, run_id, versions)
+    require_stored(lake, run_id, versions)
     now = Pointer(lake).move(before, run_id, row["as_of_date"], versions, published_at)
     create_catalog_views(lake, now)
     return now
@@ -68,19 +64,3 @@ def _target(before: Publication, wanted: str | None) -> str:
             found=f"{before.snapshot_id} is the first that was published in this lake",
         )
     return before.previous_snapshot_id
-
-
-def _require_stored(lake: Lake, run_id: str, versions: Mapping[str, int]) -> None:
-    """Gold snapshots are deleted after `retention.snapshots_to_keep` runs, files of silver versions by a VACUUM."""
-    from clv_lib.lake.tables import reported
-
-    if run_id not in lake.snapshots(DATA_QUALITY_RESULTS):
-        raise LakeError(
-            f"the snapshot {run_id} is gone",
-            where=lake.root,
-            found="its rows were deleted by a later run (retention.snapshots_to_keep)",
-            next_step="run that day again: clv run --as-of DATE --allow-older",
-        )
-    for table in SILVER_TABLES:
-        with reported(lake.place(table), "read"):
-            lake.read_state(table, versions[table.name]).limit(1).collect()

@@ -42,7 +42,7 @@ PIPELINE_RUNS = Table(
         Field("status", "string", "started, gate_failed, published, superseded.", required=True),
         Field("code_version", "string", "Version of clv_lib and a digest of its sources.", required=True),
         Field("config_hash", "string", "SHA-256 of the settings that change results.", required=True),
-        Field("configuration", "string", "Those settings as JSON.", required=True),
+        Field("configuration", "string", "Those settings as JSON, secrets redacted.", required=True),
         Field(
             "input_versions",
             "map<string,string>",

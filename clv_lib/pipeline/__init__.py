@@ -106,7 +106,7 @@ def run_all(
     verdict = None
     for name in STEPS[:-1]:
         with work.progress.step(name):
-            work, verdict = _step(work, name, clock)
+            work, verdict = compute(work, name, clock)
     with work.progress.step("publish"):
         publication = _publish(work, before, clock)
     return Outcome("published", work.run, publication, verdict, work.progress)
@@ -134,11 +134,12 @@ def run_step(
         if name == "publish":
             _publish_audited(work, before, clock)
         else:
-            work, _ = _step(work, name, clock)
+            work, _ = compute(work, name, clock)
     return work
 
 
-def _step(work: Workspace, name: str, clock: Clock) -> tuple[Workspace, Verdict | None]:
+def compute(work: Workspace, name: str, clock: Clock) -> tuple[Workspace, Verdict | None]:
+    """Run one step but publish, and record what it found out; the audit has a verdict."""
     try:
         if name == "audit":
             verdict = auditing.audit(work)

@@ -175,6 +175,11 @@ def show(loaded: LoadedSettings, style: ShowFormat = "text") -> list[str]:
     return [f"{text:<{width}}  # {origin}" for text, (_, _, origin) in zip(texts, leaves, strict=True)]
 
 
+def recorded_text(settings: Settings) -> str:
+    """What in the settings can change a published figure, as JSON that gives them again; secrets redacted."""
+    return json.dumps(_redact(_plain(settings.model_dump(exclude=set(NOT_IN_HASH)))), ensure_ascii=False)
+
+
 def config_hash(settings: Settings) -> str:
     """SHA-256 (64 hex digits) of everything in the settings that can change a published figure.
 

@@ -32,6 +32,7 @@ COMMANDS = (
     "show",
     "runs",
     "rollback",
+    "reproduce",
     "views",
     "tables",
     "contract",
@@ -64,7 +65,7 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
 def test_help_lists_every_command_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(f"\n    {name} " in text for name in COMMANDS)
+    assert all(f"\n    {name}" in text for name in COMMANDS)
     assert all(f"{code:>3}  {meaning}" in text for code, meaning in exit_codes().items())
     assert "130  interrupted" in text
 

@@ -17,6 +17,7 @@ LEAVES = {
     errors.ConflictError: 5,
     errors.EnvironmentFault: 6,
     errors.LakeError: 7,
+    errors.NotReproduced: 8,
 }
 
 
@@ -61,7 +62,7 @@ def test_exit_code_of_each_leaf(leaf: type[ClvError], code: int) -> None:
 
 def test_exit_codes_are_distinct_and_explained() -> None:
     codes = exit_codes()
-    assert list(codes) == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert list(codes) == [0, 1, 2, 3, 4, 5, 6, 7, 8]
     assert len(set(codes.values())) == len(codes)
 
 

@@ -1,0 +1,95 @@
+"""Two versions of a table compared by key and column: exactly, but for doubles, which agree within 1e-9."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.types import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pyspark.sql import Column, DataFrame
+
+RELATIVE_TOLERANCE = 1e-9
+_ABSOLUTE_TOLERANCE = 1e-12
+_DIFFERS = "differs__"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one version of a table differs from another; `differing` counts rows by column."""
+
+    table_name: str
+    row_count: int
+    missing: int
+    surplus: int
+    differing: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both versions hold the same rows."""
+        return not (self.missing or self.surplus or self.differing)
+
+
+def compared(before: DataFrame, after: DataFrame, table: Table, leaving_out: Iterable[str] = ()) -> DataFrame:
+    """One row: `row_count` of `before`, rows `missing` in `after`, its `surplus`, and by column the rows that differ.
+
+    Rows belong together by the table's key, NULLs equal; without a key whole rows are compared, and how often each
+    occurs. Decimals, integers, dates and texts must be equal, doubles (in maps, too) within 1e-9 of the larger.
+    Columns of `leaving_out` are not looked at.
+    """
+    columns = [name for name in table.columns if name not in set(leaving_out)]
+    key = list(table.key) or ["row_text"]
+    left, right = (_with_key(frame.select(*columns), table) for frame in (before, after))
+    values = [name for name in left.columns if name not in key]
+    joined = left.alias("l").join(
+        right.alias("r"), on=[F.col(f"l.{name}").eqNullSafe(F.col(f"r.{name}")) for name in key], how="full_outer"
+    )
+    in_left, in_right = F.col("l.is_there").isNotNull(), F.col("r.is_there").isNotNull()
+    types = dict(left.dtypes)
+    differs = {name: ~_is_same(F.col(f"l.{name}"), F.col(f"r.{name}"), types[name]) for name in values}
+    return joined.agg(
+        F.count_if(in_left).alias("row_count"),
+        F.count_if(in_left & ~in_right).alias("missing"),
+        F.count_if(in_right & ~in_left).alias("surplus"),
+        *(F.count_if(in_left & in_right & hit).alias(_DIFFERS + name) for name, hit in differs.items()),
+    )
+
+
+def comparison(table: Table, row: Mapping[str, Any]) -> Comparison:
+    """The collected row of `compared`."""
+    differing = {name.removeprefix(_DIFFERS): count for name, count in row.items() if name.startswith(_DIFFERS)}
+    return Comparison(
+        table.name,
+        row["row_count"],
+        row["missing"],
+        row["surplus"],
+        {name: count for name, count in differing.items() if count},
+    )
+
+
+def _with_key(rows: DataFrame, table: Table) -> DataFrame:
+    if table.key:
+        return rows.withColumn("is_there", F.lit(True))
+    text = rows.select(F.to_json(F.struct(*rows.columns)).alias("row_text"))
+    return text.groupBy("row_text").agg(F.count(F.lit(1)).alias("copies"), F.lit(True).alias("is_there"))
+
+
+def _is_same(left: Column, right: Column, kind: str) -> Column:
+    if kind == "double":
+        return F.coalesce(_is_near(left, right), left.isNull() & right.isNull())
+    if kind == "map<string,double>":
+        names = F.array_sort(F.map_keys(left))
+        others = F.array_sort(F.map_keys(right))
+        near = F.forall(names, lambda name: _is_near(left[name], right[name]))
+        return F.coalesce((names == others) & near, left.isNull() & right.isNull())
+    return left.eqNullSafe(right)
+
+
+def _is_near(left: Column, right: Column) -> Column:
+    distance, size = F.abs(left - right), F.greatest(F.abs(left), F.abs(right))
+    return distance <= F.greatest(size * RELATIVE_TOLERANCE, F.lit(_ABSOLUTE_TOLERANCE))
