@@ -32,9 +32,13 @@ FIXED_CONF: Mapping[str, str] = {
 DEFAULT_CONF: Mapping[str, str] = {
     "spark.sql.catalog.spark_catalog": DELTA_CATALOG,
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Both note for each column expression on which line of Python it was written, for Spark's messages alone. Python
+    # asks the JVM six times for it instead of once, and the JVM takes a stack trace; a run builds some ten thousand.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+    "spark.sql.dataFrameQueryContext.enabled": "false",
 }
 # Spark's defaults are for clusters: 200 shuffle partitions, 50 for a Delta log and 10,000 listing tasks make ten
-# rows take a minute on two cores.
+# rows take a minute on two cores. A log of a few hundred files is one task.
 LOCAL_CONF: Mapping[str, str] = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -42,7 +46,7 @@ LOCAL_CONF: Mapping[str, str] = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.shuffle.partitions": "4",
-    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
 }
 

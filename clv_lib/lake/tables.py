@@ -157,14 +157,16 @@ class Lake:
     def _commit_of(self, table: Table, run_id: str) -> tuple[int, int]:
         """Version and number of rows of the latest commit that a run made.
 
-        Delta commits nothing where no rows replace no rows; what the run wrote is then the latest version.
+        It nearly always is the last one; each commit that is looked at is a file of the log that is read. Delta
+        commits nothing where no rows replace no rows; what the run wrote is then the latest version.
         """
-        history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(table)} LIMIT 50").collect()
-        latest_first = sorted(history, key=lambda row: int(row["version"]), reverse=True)
-        own = next((row for row in latest_first if row["userMetadata"] == run_id), None)
-        if own is None:
-            return int(latest_first[0]["version"]), 0
-        return int(own["version"]), int(own["operationMetrics"].get("numOutputRows", 0))
+        for looked_at in (1, 50):
+            history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(table)} LIMIT {looked_at}").collect()
+            latest_first = sorted(history, key=lambda row: int(row["version"]), reverse=True)
+            own = next((row for row in latest_first if row["userMetadata"] == run_id), None)
+            if own is not None:
+                return int(own["version"]), int(own["operationMetrics"].get("numOutputRows", 0))
+        return int(latest_first[0]["version"]), 0
 
     def _stored_schema(self, table: Table) -> dict[str, str]:
         snapshot = {SNAPSHOT_COLUMN: "string"} if SNAPSHOT_COLUMN in table.partition_by else {}

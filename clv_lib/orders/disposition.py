@@ -81,18 +81,22 @@ def with_versions_resolved(rows: DataFrame, key: str, repeated: DataFrame | None
     """
     if repeated is None:
         return rows.withColumn("version_disposition", F.lit(None).cast("string"))
-    hashed = rows.withColumn(_ID_HASH, F.when(F.col("competes"), F.xxhash64(key)))
+    # The id alone decides, so that Spark joins right after reading: only rows with a repeated id are judged twice.
+    hashed = rows.withColumn(_ID_HASH, F.xxhash64(key))
     alone = hashed.join(F.broadcast(repeated), _ID_HASH, "left_anti").drop(_ID_HASH)
     several = hashed.join(F.broadcast(repeated), _ID_HASH, "left_semi").drop(_ID_HASH)
     return alone.withColumn("version_disposition", F.lit(None).cast("string")).unionByName(_compared(several, key))
 
 
 def _compared(several: DataFrame, key: str) -> DataFrame:
+    """As `with_versions_resolved`, of rows whose id is repeated; those that do not compete keep what they have."""
     content = [name for name in several.columns if name not in (PAYLOAD, "reasons")]
-    one_id = Window.partitionBy(key)
+    one_id = Window.partitionBy(key, "competes")
     whole_id = one_id.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     copies = (
-        Window.partitionBy(key, "content").orderBy(PAYLOAD).rowsBetween(Window.unboundedPreceding, Window.currentRow)
+        Window.partitionBy(key, "competes", "content")
+        .orderBy(F.to_json(PAYLOAD))
+        .rowsBetween(Window.unboundedPreceding, Window.currentRow)
     )
     written = F.coalesce("updated_at", F.lit("0001-01-01").cast("timestamp"))
     judged = several.withColumn("content", F.xxhash64(*content)).withColumns(
@@ -102,7 +106,8 @@ def _compared(several: DataFrame, key: str) -> DataFrame:
     at_newest = F.when(F.col("written") == F.col("newest"), F.col("content"))
     judged = judged.withColumn("is_tied", F.min(at_newest).over(whole_id) != F.max(at_newest).over(whole_id))
     disposition = (
-        F.when(F.col("copy_number") > 1, "exact_duplicate")
+        F.when(~F.col("competes"), None)
+        .when(F.col("copy_number") > 1, "exact_duplicate")
         .when(F.col("written") < F.col("newest"), "superseded")
         .when(F.col("is_tied"), QUARANTINED)
     )
@@ -113,9 +118,9 @@ def _compared(several: DataFrame, key: str) -> DataFrame:
 
 
 def with_disposition(rows: DataFrame, disposition: Column) -> DataFrame:
-    """Add `disposition`, and keep `source_row` only where it goes to quarantine. Grain: kept."""
+    """Add `disposition`, and keep `source_row`, as JSON, only where it goes to quarantine. Grain: kept."""
     placed = rows.withColumn("disposition", disposition)
-    return placed.withColumn(PAYLOAD, F.when(F.col("disposition") == QUARANTINED, F.col(PAYLOAD)))
+    return placed.withColumn(PAYLOAD, F.when(F.col("disposition") == QUARANTINED, F.to_json(PAYLOAD)))
 
 
 def disposition_totals(rows: DataFrame, source_name: str, amount: str) -> DataFrame:

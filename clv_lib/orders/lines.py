@@ -77,7 +77,7 @@ def refunds_of_lines(lines: DataFrame) -> DataFrame:
             F.min("ordered_date").alias("refunded_date"),
             F.min("exchange_rate").alias("exchange_rate"),
             F.array().cast("array<string>").alias("reasons"),
-            F.to_json(F.struct(F.col("order_id"), F.count(F.lit(1)).alias("line_count"))).alias(PAYLOAD),
+            F.struct(F.col("order_id"), F.count(F.lit(1)).alias("line_count")).alias(PAYLOAD),
         )
     )
 

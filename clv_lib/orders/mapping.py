@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 PAYLOAD = "source_row"
-"""The source's row as JSON; computed only where a row goes to quarantine."""
+"""The source's own row, a struct until the row has its disposition: as JSON it is only needed in quarantine."""
 
 _ACCEPTED_TYPES: Mapping[str, tuple[str, ...]] = {
     "string": (
@@ -198,4 +198,4 @@ def _default(field: InputField, present: set[str], columns: tuple[str, ...], cur
 
 
 def _payload(raw: DataFrame) -> Column:
-    return F.to_json(F.struct(*(F.col(f"`{name}`") for name in raw.columns)))
+    return F.struct(*(F.col(f"`{name}`") for name in raw.columns))

@@ -63,6 +63,7 @@ class Accounted:
 
 def intake(work: Workspace) -> Workspace:
     """Write customer_orders, customer_refunds, customer_months, quarantined_rows and conservation."""
+    refuse_bad_rates(work)
     rates = exchange_rates(work)
     rates = None if rates is None else work.keep(rates)
     orders, accounted = _orders(work, rates)
@@ -95,15 +96,23 @@ def intake(work: Workspace) -> Workspace:
 
 def value_basis(work: Workspace) -> str:
     """Contribution margin if the cost of goods of any order is known, else net revenue."""
-    known = work.read(CUSTOMER_MONTHS).where("margin_order_count > 0").limit(1).count()
-    return CONTRIBUTION_MARGIN if known else NET_REVENUE
+    is_unknown = work.read(CUSTOMER_MONTHS).where("margin_order_count > 0").isEmpty()
+    return NET_REVENUE if is_unknown else CONTRIBUTION_MARGIN
 
 
 def exchange_rates(work: Workspace) -> DataFrame | None:
-    """Rates per day into the reporting currency, or None without such a source. ContractError for unusable rates."""
+    """Rates per day into the reporting currency, or None without such a source. The intake refuses bad ones."""
     rates = work.mapped("exchange_rates")
     if rates is None:
         return None
+    return daily_rates(rates, work.settings.reporting.currency, work.settings.orders.max_rate_age_days, work.as_of)
+
+
+def refuse_bad_rates(work: Workspace) -> None:
+    """ContractError for rates that cannot be used; later steps of the run read the same version unchecked."""
+    rates = work.mapped("exchange_rates")
+    if rates is None:
+        return
     faults = rate_faults(rates).orderBy("rate_date", "from_currency_code").limit(5).collect()
     if faults:
         listed = "; ".join(f"{r.rate_date} {r.from_currency_code}->{r.to_currency_code}: {r.fault}" for r in faults)
@@ -114,7 +123,6 @@ def exchange_rates(work: Workspace) -> DataFrame | None:
             found=listed,
             next_step="correct the table, or leave bad rows out by sources.exchange_rates.filter",
         )
-    return daily_rates(rates, work.settings.reporting.currency, work.settings.orders.max_rate_age_days, work.as_of)
 
 
 def _orders(work: Workspace, rates: DataFrame | None) -> tuple[DataFrame, Accounted]:
@@ -130,7 +138,7 @@ def _orders(work: Workspace, rates: DataFrame | None) -> tuple[DataFrame, Accoun
         rows = work.keep(with_line_dispositions(judged, repeated, contradictory, work.settings, work.as_of))
     else:
         rows = work.keep(with_order_dispositions(judged, repeated, work.settings, work.as_of))
-    if not work.settings.gate.allow_empty and not rows.limit(1).count():
+    if not work.settings.gate.allow_empty and rows.isEmpty():
         raise ContractError(
             "the source orders has no rows",
             where=f"sources.orders: {work.sources['orders'].source.table}",

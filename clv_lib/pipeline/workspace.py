@@ -35,6 +35,7 @@ class Workspace:
     sources: dict[str, PinnedSource]
     progress: Progress
     kept: list[DataFrame] = field(default_factory=list)
+    mapped_sources: dict[str, DataFrame] = field(default_factory=dict)
 
     @property
     def as_of(self) -> dt.date:
@@ -46,11 +47,13 @@ class Workspace:
         pinned = self.sources.get(name)
         if pinned is None:
             return None
-        reporting = self.settings.reporting
-        raw = read_source(self.lake.spark, pinned)
-        return map_source(
-            raw, CONTRACTS[name], pinned.source.columns, currency=reporting.currency, time_zone=reporting.time_zone
-        )
+        if name not in self.mapped_sources:
+            reporting = self.settings.reporting
+            raw = read_source(self.lake.spark, pinned)
+            self.mapped_sources[name] = map_source(
+                raw, CONTRACTS[name], pinned.source.columns, currency=reporting.currency, time_zone=reporting.time_zone
+            )
+        return self.mapped_sources[name]
 
     def write(self, table: Table, frame: DataFrame) -> None:
         """Write the run's rows of a gold table."""
@@ -91,7 +94,7 @@ class Workspace:
     def keep_any(self, frame: DataFrame) -> DataFrame | None:
         """As `keep`, or None if the frame is empty."""
         kept = self.keep(frame)
-        return kept if kept.limit(1).count() else None
+        return None if kept.isEmpty() else kept
 
     def release(self) -> None:
         """Drop what was kept."""

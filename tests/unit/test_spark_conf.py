@@ -33,7 +33,7 @@ def test_local_defaults_give_way_to_the_command_line_and_that_to_the_configurati
     conf = session_conf({"spark.ui.enabled": "false"}, master="local[2]", given=given)
     assert conf["spark.sql.shuffle.partitions"] == "7"
     assert conf["spark.ui.enabled"] == "false"
-    assert conf["spark.databricks.delta.snapshotPartitions"] == "2"
+    assert conf["spark.databricks.delta.snapshotPartitions"] == "1"
 
 
 def test_every_contradiction_is_named_at_once() -> None:
