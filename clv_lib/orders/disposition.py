@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 ACCEPTED = "accepted"
+INPUT = "input"
 REFUND_LINE = "refund_line"
 QUARANTINED = "quarantined"
 UNREADABLE_CURRENCY = "?"
@@ -123,26 +124,34 @@ def with_disposition(rows: DataFrame, disposition: Column) -> DataFrame:
     return placed.withColumn(PAYLOAD, F.when(F.col("disposition") == QUARANTINED, F.to_json(PAYLOAD)))
 
 
+def counted(rows: DataFrame, source_name: str, amount: str, disposition: Column) -> DataFrame:
+    """What `totals` adds up: the key of `conservation`, `row_count` 1 and the row's `amount`. Grain: kept."""
+    is_code = F.col("currency_code").rlike(r"\A[A-Z]{3}\z")
+    return rows.select(
+        F.lit(source_name).alias("source_name"),
+        F.when(is_code, F.col("currency_code")).otherwise(UNREADABLE_CURRENCY).alias("currency_code"),
+        disposition.alias("disposition"),
+        F.lit(1).alias("row_count"),
+        F.col(amount).alias("amount"),
+    )
+
+
+def totals(counted_rows: DataFrame) -> DataFrame:
+    """Contract `conservation` of rows from `counted`, of one source or of several. NULL amounts count 0."""
+    return counted_rows.groupBy("source_name", "currency_code", "disposition").agg(
+        F.sum("row_count").alias("row_count"),
+        F.coalesce(F.sum("amount"), F.lit(0)).cast(MONEY_SUM).alias("amount"),
+    )
+
+
 def disposition_totals(rows: DataFrame, source_name: str, amount: str) -> DataFrame:
     """Rows and money by currency and disposition: contract `conservation`. NULL amounts count 0."""
-    return _totals(rows, source_name, amount, F.col("disposition"))
+    return totals(counted(rows, source_name, amount, F.col("disposition")))
 
 
 def input_totals(rows: DataFrame, source_name: str, amount: str) -> DataFrame:
     """Rows and money by currency of the input itself, before any judgement: contract `conservation`."""
-    return _totals(rows, source_name, amount, F.lit("input"))
-
-
-def _totals(rows: DataFrame, source_name: str, amount: str, disposition: Column) -> DataFrame:
-    is_code = F.col("currency_code").rlike(r"\A[A-Z]{3}\z")
-    return rows.groupBy(
-        F.lit(source_name).alias("source_name"),
-        F.when(is_code, F.col("currency_code")).otherwise(UNREADABLE_CURRENCY).alias("currency_code"),
-        disposition.alias("disposition"),
-    ).agg(
-        F.count(F.lit(1)).alias("row_count"),
-        F.coalesce(F.sum(amount), F.lit(0)).cast(MONEY_SUM).alias("amount"),
-    )
+    return totals(counted(rows, source_name, amount, F.lit(INPUT)))
 
 
 def quarantined(rows: DataFrame, source_name: str, key: str, amount: str) -> DataFrame:

@@ -23,10 +23,11 @@ from clv_lib.orders import refunds as refunding
 from clv_lib.orders.currency import daily_rates, normalised_currency, rate_faults
 from clv_lib.orders.disposition import (
     ACCEPTED,
-    disposition_totals,
-    input_totals,
+    INPUT,
+    counted,
     quarantined,
     repeated_ids,
+    totals,
 )
 from clv_lib.orders.history import customer_orders
 from clv_lib.orders.intake import (
@@ -199,35 +200,32 @@ def _subscription_accounts(work: Workspace, rows: DataFrame | None) -> list[Acco
 
 
 def _conservation(work: Workspace, accounts: list[Accounted]) -> DataFrame:
-    """What each source held, what was put aside, and what the stored silver tables hold."""
-    return _union([total for account in accounts for total in _account(work, account)])
+    """What each source held, what was put aside, and what the stored silver tables hold, in one aggregation."""
+    return totals(_union([part for account in accounts for part in _counted(work, account)]))
 
 
-def _account(work: Workspace, account: Accounted) -> list[DataFrame]:
+def _counted(work: Workspace, account: Accounted) -> list[DataFrame]:
     """Accepted orders and refunds are counted where they are stored; lines only add up to orders by their money."""
-    held = input_totals(account.inputs, account.name, account.amount)
-    judged = disposition_totals(account.rows, account.name, account.amount)
+    held = counted(account.inputs, account.name, account.amount, F.lit(INPUT))
+    judged = counted(account.rows, account.name, account.amount, F.col("disposition"))
     stored = _STORED.get(account.name)
-    is_line = account.name == "orders" and work.settings.sources.orders.grain == "line"
     if stored is None:
         return [held, judged]
-    accepted = stored(work, account.name)
-    if is_line:
-        counted = judged.where(F.col("disposition") == ACCEPTED).select("source_name", "currency_code", "row_count")
-        accepted = accepted.drop("row_count").join(F.broadcast(counted), ["source_name", "currency_code"])
-        accepted = accepted.select(*CONSERVATION.columns)
-    return [held, judged.where(F.col("disposition") != ACCEPTED), accepted]
+    accepted, is_aside = stored(work, account.name), F.col("disposition") != ACCEPTED
+    if account.name == "orders" and work.settings.sources.orders.grain == "line":
+        money_aside = judged.withColumn("amount", F.when(is_aside, F.col("amount")))
+        return [held, money_aside, accepted.withColumn("row_count", F.lit(0))]
+    return [held, judged.where(is_aside), accepted]
 
 
 def _stored_orders(work: Workspace, name: str) -> DataFrame:
-    rows = work.read(CUSTOMER_ORDERS).withColumn("disposition", F.lit(ACCEPTED))
-    return disposition_totals(rows, name, "net_amount_original")
+    return counted(work.read(CUSTOMER_ORDERS), name, "net_amount_original", F.lit(ACCEPTED))
 
 
 def _stored_refunds(work: Workspace, name: str) -> DataFrame:
     is_made = F.col("refund_id").endswith("#refund")
     rows = work.read(CUSTOMER_REFUNDS).where(is_made if name == LINE_REFUNDS else ~is_made)
-    return disposition_totals(rows.withColumn("disposition", F.lit(ACCEPTED)), name, "refund_amount_original")
+    return counted(rows, name, "refund_amount_original", F.lit(ACCEPTED))
 
 
 _STORED: dict[str, Callable[[Workspace, str], DataFrame]] = {
