@@ -82,5 +82,14 @@ def refunds_of_lines(lines: DataFrame) -> DataFrame:
     )
 
 
+def counted_lines(lines: DataFrame, orders: DataFrame) -> DataFrame:
+    """What conservation counts of lines: accepted ones as lines, but with the money of the orders that are stored.
+
+    Both come from `counted`; lines only add up to orders by their money.
+    """
+    money_aside = F.when(F.col("disposition") != ACCEPTED, F.col("amount"))
+    return lines.withColumn("amount", money_aside).unionByName(orders.withColumn("row_count", F.lit(0)))
+
+
 def _sum_if_known(name: str) -> Column:
     return F.when(F.count(name) == F.count(F.lit(1)), F.sum(name)).cast(MONEY)

@@ -38,7 +38,7 @@ from clv_lib.orders.intake import (
     with_line_dispositions,
     with_order_dispositions,
 )
-from clv_lib.orders.lines import contradictory_orders, orders_of_lines, refunds_of_lines
+from clv_lib.orders.lines import contradictory_orders, counted_lines, orders_of_lines, refunds_of_lines
 from clv_lib.orders.months import customer_months
 from clv_lib.orders.spend import SPEND_KEY, judged_spend, with_spend_dispositions
 from clv_lib.pipeline.recurring import stored_subscriptions, subscription_rows, write_subscription_periods
@@ -211,11 +211,10 @@ def _counted(work: Workspace, account: Accounted) -> list[DataFrame]:
     stored = _STORED.get(account.name)
     if stored is None:
         return [held, judged]
-    accepted, is_aside = stored(work, account.name), F.col("disposition") != ACCEPTED
+    accepted = stored(work, account.name)
     if account.name == "orders" and work.settings.sources.orders.grain == "line":
-        money_aside = judged.withColumn("amount", F.when(is_aside, F.col("amount")))
-        return [held, money_aside, accepted.withColumn("row_count", F.lit(0))]
-    return [held, judged.where(is_aside), accepted]
+        return [held, counted_lines(judged, accepted)]
+    return [held, judged.where(F.col("disposition") != ACCEPTED), accepted]
 
 
 def _stored_orders(work: Workspace, name: str) -> DataFrame:
