@@ -16,7 +16,17 @@ INTERRUPTED = (130, "interrupted")
 
 _CHOICE = re.compile(r"invalid choice: '(?P<given>[^']*)' \(choose from (?P<allowed>.*)\)")
 
-STEP_NAMES = ("intake", "customers", "segments", "predictions", "economics", "recurring", "audit", "publish")
+STEP_NAMES = (
+    "intake",
+    "customers",
+    "segments",
+    "predictions",
+    "experiments",
+    "economics",
+    "recurring",
+    "audit",
+    "publish",
+)
 """Equal to `clv_lib.pipeline.STEPS`, which would bring Spark with it."""
 
 _EXAMPLES = """\
@@ -143,7 +153,7 @@ def _describing(commands: Any) -> None:
         "name",
         metavar="SOURCE",
         nargs="?",
-        help="orders, refunds, customers, marketing_spend, subscriptions, exchange_rates",
+        help="orders, refunds, customers, marketing_spend, subscriptions, experiment_assignments, exchange_rates",
     )
     config = commands.add_parser("config", help="the settings in force, and their schema", allow_abbrev=False)
     inner = config.add_subparsers(title="commands", metavar="COMMAND", dest="config_command", required=True)

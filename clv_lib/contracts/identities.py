@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clv_lib.contracts.experiments import EXPERIMENT_IDENTITIES
 from clv_lib.contracts.recurring import RECURRING_IDENTITIES
 from clv_lib.contracts.types import Identity
 
@@ -130,5 +131,6 @@ IDENTITIES: tuple[Identity, ...] = (
         (("customer_predictions", "predicted"),),
         "the predicted value of all customers is the sum of theirs",
     ),
+    *EXPERIMENT_IDENTITIES,
     *RECURRING_IDENTITIES,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clv_lib.contracts.columns import within
+from clv_lib.contracts.experiments import EXPERIMENT_ASSIGNMENTS
 from clv_lib.contracts.subscriptions import BILLING_INTERVALS, SUBSCRIPTION_STATUSES, SUBSCRIPTIONS
 from clv_lib.contracts.types import MONEY, InputContract, InputField, Rule
 
@@ -119,7 +120,16 @@ EXCHANGE_RATES = InputContract(
 )
 
 CONTRACTS: dict[str, InputContract] = {
-    contract.name: contract for contract in (ORDERS, REFUNDS, CUSTOMERS, MARKETING_SPEND, SUBSCRIPTIONS, EXCHANGE_RATES)
+    contract.name: contract
+    for contract in (
+        ORDERS,
+        REFUNDS,
+        CUSTOMERS,
+        MARKETING_SPEND,
+        SUBSCRIPTIONS,
+        EXPERIMENT_ASSIGNMENTS,
+        EXCHANGE_RATES,
+    )
 }
 
 _CURRENCY = Rule("unknown_currency", r"currency_code rlike '\\A[A-Z]{3}\\z'", "the currency is a three-letter code")

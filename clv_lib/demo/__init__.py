@@ -1,7 +1,17 @@
 """Demo data with known truth: `generate(DemoParameters())`."""
 
+from clv_lib.demo.experiments import ExperimentTruth
 from clv_lib.demo.generator import DemoData, generate
-from clv_lib.demo.parameters import Channel, CustomerType, DemoParameters, DirtRates, Plan, Region, SubscriptionRates
+from clv_lib.demo.parameters import (
+    Channel,
+    CustomerType,
+    DemoParameters,
+    DirtRates,
+    Experiment,
+    Plan,
+    Region,
+    SubscriptionRates,
+)
 from clv_lib.demo.recurring_truth import RecurringTruth
 from clv_lib.demo.truth import ChannelTruth, DemoTruth
 
@@ -13,6 +23,8 @@ __all__ = [
     "DemoParameters",
     "DemoTruth",
     "DirtRates",
+    "Experiment",
+    "ExperimentTruth",
     "Plan",
     "RecurringTruth",
     "Region",

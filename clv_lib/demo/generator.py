@@ -5,12 +5,19 @@ The same parameters give the same rows; no Spark, no clock and no network are us
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from clv_lib.demo.dirt import add_order_faults, add_refund_faults, add_subscription_faults
+from clv_lib.demo.experiments import (
+    ASSIGNMENT_COLUMNS,
+    added_values,
+    collect_experiment_truth,
+    draw_assignments,
+    experiment_stream,
+)
 from clv_lib.demo.marketing import make_marketing_spend
 from clv_lib.demo.money import ORDER_AMOUNTS, REFUND_AMOUNTS, draw_exchange_rates, rate_units_by_day, with_decimals
 from clv_lib.demo.orders import ACCEPTED, make_customers, make_orders, make_refunds, seconds_of
@@ -62,7 +69,7 @@ SUBSCRIPTION_COLUMNS = (*PERIOD_COLUMNS, "updated_at")
 
 @dataclass(frozen=True)
 class DemoData:
-    """The six input tables and the truth behind them.
+    """The seven input tables and the truth behind them.
 
     Money and rates are `Decimal` objects (4 and 6 digits after the point), `_at` columns are UTC timestamps, `_date`
     columns are `datetime.date` objects, missing strings are None.
@@ -73,6 +80,7 @@ class DemoData:
     customers: pd.DataFrame
     marketing_spend: pd.DataFrame
     subscriptions: pd.DataFrame
+    experiment_assignments: pd.DataFrame
     exchange_rates: pd.DataFrame
     truth: DemoTruth
 
@@ -84,6 +92,7 @@ class DemoData:
             "customers": self.customers,
             "marketing_spend": self.marketing_spend,
             "subscriptions": self.subscriptions,
+            "experiment_assignments": self.experiment_assignments,
             "exchange_rates": self.exchange_rates,
         }
 
@@ -94,7 +103,9 @@ def generate(parameters: DemoParameters) -> DemoData:
     rates = draw_exchange_rates(parameters, rng)
     buyers = draw_customers(parameters, rng)
     purchases, is_alive = draw_purchases(parameters, buyers, rng)
-    clean = make_orders(parameters, buyers, purchases, rate_units_by_day(parameters, rates), rng)
+    assignments = draw_assignments(parameters, purchases, experiment_stream(parameters))
+    treated = purchases.assign(value=purchases["value"] + added_values(parameters, purchases, assignments))
+    clean = make_orders(parameters, buyers, treated, rate_units_by_day(parameters, rates), rng)
     order_rows = add_order_faults(parameters, clean, rng)
     accepted = order_rows[order_rows["fault"] == ACCEPTED].reset_index(drop=True)
     refund_rows = add_refund_faults(parameters, make_refunds(parameters, accepted, rng), accepted, rng)
@@ -104,14 +115,16 @@ def generate(parameters: DemoParameters) -> DemoData:
     spend = make_marketing_spend(parameters, new_customers, rng)
     prospects = len(customers) - len(buyers)
     subscription_rows = _draw_subscriptions(parameters, buyers, first_ordered)
+    truth = collect_truth(parameters, buyers, is_alive, order_rows, refund_rows, spend, subscription_rows, prospects)
     return DemoData(
         orders=with_decimals(order_rows, ORDER_AMOUNTS)[list(ORDER_COLUMNS)],
         refunds=with_decimals(refund_rows, REFUND_AMOUNTS)[list(REFUND_COLUMNS)],
         customers=customers,
         marketing_spend=spend[list(SPEND_COLUMNS)],
         subscriptions=with_decimals(subscription_rows, SUBSCRIPTION_AMOUNTS)[list(SUBSCRIPTION_COLUMNS)],
+        experiment_assignments=assignments[list(ASSIGNMENT_COLUMNS)],
         exchange_rates=rates,
-        truth=collect_truth(parameters, buyers, is_alive, order_rows, refund_rows, spend, subscription_rows, prospects),
+        truth=replace(truth, experiments=collect_experiment_truth(parameters, purchases, assignments)),
     )
 
 

@@ -121,6 +121,23 @@ class SubscriptionRates:
 
 
 @dataclass(frozen=True)
+class Experiment:
+    """Half of the customers who have ordered before `assigned_date` get the variant, the others are the control.
+
+    The orders of who got it are worth more by `uplift` in the `outcome_months` calendar months after that of the
+    assignment. `conflicting_share` are assigned to both and get nothing, `repeated_share` are assigned twice.
+    """
+
+    name: str
+    variant: str
+    assigned_date: date
+    uplift: float
+    outcome_months: int = 3
+    conflicting_share: float = 0.01
+    repeated_share: float = 0.01
+
+
+@dataclass(frozen=True)
 class DirtRates:
     """Faults to inject, each as a share of accepted orders, refunds or subscription periods, at least 1 each.
 
@@ -168,6 +185,10 @@ _REGIONS = (
     Region("Ireland", 0.10, "IE", "EUR", 0.23),
     Region("Continent", 0.12, "DE", "EUR", 0.19),
 )
+_EXPERIMENTS = (
+    Experiment("retention_coupon", "coupon", date(2024, 8, 12), 0.25),
+    Experiment("free_samples", "samples", date(2025, 5, 12), 0.0),
+)
 _SEASON = (0.93, 0.92, 0.97, 0.98, 1.00, 0.98, 0.95, 0.94, 1.00, 1.03, 1.14, 1.16)
 
 
@@ -201,6 +222,7 @@ class DemoParameters:
     retention_month_amount: float = 400.0
     brand_month_amount: float = 900.0
     subscriptions: SubscriptionRates = field(default_factory=SubscriptionRates)
+    experiments: tuple[Experiment, ...] = _EXPERIMENTS
     dirt: DirtRates = field(default_factory=DirtRates)
 
     def __post_init__(self) -> None:

@@ -45,6 +45,7 @@ SCHEMAS: Mapping[str, str] = {
         " discount_amount decimal(18,4), quantity int, status string, cancellation_type string,"
         " cancellation_reason string, started_date date, ended_date date, updated_at timestamp"
     ),
+    "experiment_assignments": "experiment_id string, variant string, customer_id string, assigned_at timestamp",
     "exchange_rates": ("rate_date date, from_currency_code string, to_currency_code string, rate decimal(18,6)"),
 }
 """Columns of each source table as SQL declares them, in the order of the frames."""

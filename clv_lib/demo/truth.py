@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clv_lib.demo.experiments import ExperimentTruth
 from clv_lib.demo.marketing import spend_totals
 from clv_lib.demo.money import ORDER_AMOUNTS, RATE_DIGITS, REFUND_AMOUNTS, decimal_of_cents
 from clv_lib.demo.orders import ACCEPTED, customer_ids
@@ -49,6 +50,7 @@ class DemoTruth:
     - `prospects`: registered customers without an order.
     - `cac_amount`: acquisition spend over new customers, all channels.
     - `recurring`: what is true of the subscriptions.
+    - `experiments`: experiment to what is true of it; latent figures above are those without it.
     """
 
     types: Mapping[str, CustomerType]
@@ -68,6 +70,7 @@ class DemoTruth:
     new_customers_by_month: Mapping[str, int]
     cac_amount: Decimal
     recurring: RecurringTruth
+    experiments: Mapping[str, ExperimentTruth] = field(default_factory=dict)
 
 
 def collect_truth(

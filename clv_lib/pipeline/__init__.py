@@ -13,6 +13,7 @@ from clv_lib.errors import ConflictError, QualityGateFailed, UnknownCommand, did
 from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, create_catalog_views, pin_source, reported
 from clv_lib.pipeline import audit as auditing
 from clv_lib.pipeline import gold, predicting
+from clv_lib.pipeline.experiments import experiments
 from clv_lib.pipeline.intake import intake
 from clv_lib.pipeline.progress import Progress
 from clv_lib.pipeline.recurring import recurring
@@ -45,6 +46,7 @@ STEPS: tuple[str, ...] = (
     "customers",
     "segments",
     "predictions",
+    "experiments",
     "economics",
     "recurring",
     "audit",
@@ -57,6 +59,7 @@ OPTIONAL_SOURCES: Mapping[str, str] = {
     "customers": "no attributes are known; acquisition channels come from the first order alone",
     "marketing_spend": "no spend is known, so CAC and what depends on it is NULL with status spend_missing",
     "subscriptions": "no contracts are known, so the tables of recurring revenue are empty",
+    "experiment_assignments": "no experiments are known, so experiment_results is empty",
     "exchange_rates": "orders in other currencies than the reporting currency are quarantined",
 }
 
@@ -201,6 +204,7 @@ _STEP_FUNCTIONS: Mapping[str, Callable[[Workspace], Workspace]] = {
     "customers": gold.customers,
     "segments": gold.segments,
     "predictions": predicting.predictions,
+    "experiments": experiments,
     "economics": gold.economics,
     "recurring": recurring,
 }

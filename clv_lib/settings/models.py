@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, fi
 from pydantic_core import InitErrorDetails
 
 from clv_lib.settings import values as check
+from clv_lib.settings.experiments import Experiments
 from clv_lib.settings.numbers import Count, Days, Money, Share, no_boolean
 from clv_lib.settings.predictions import Predictions
 from clv_lib.settings.segments import Section, SegmentType, default_segments
@@ -171,6 +172,7 @@ class Settings(Section):
     predictions: Predictions = Field(default_factory=Predictions, description="Model and horizons of predictions.")
     economics: Economics = Field(default_factory=Economics, description="Value against cost of acquisition.")
     recurring: Recurring = Field(default_factory=Recurring, description="What counts as recurring revenue.")
+    experiments: Experiments = Field(default_factory=Experiments, description="How variants are compared.")
     gate: Gate = Field(default_factory=Gate, description="Limits above which nothing is published.")
     retention: Retention = Field(default_factory=Retention, description="How much of the past is kept.")
     spark: Annotated[dict[str, OptionText], BeforeValidator(empty_map)] = Field(

@@ -1,0 +1,53 @@
+"""Experiments in a run: assignments are judged in the intake, and compared in a step of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clv_lib.contracts.experiments import EXPERIMENT_RESULTS, METRICS
+from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
+from clv_lib.contracts.silver import CUSTOMER_MONTHS
+from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
+from clv_lib.experiments.assignments import accountable_assignments, assigned_customers, judged_assignments
+from clv_lib.experiments.cells import experiment_cells, unaffected_types
+from clv_lib.experiments.results import result_rows
+from clv_lib.pipeline.states import attribute_columns
+from clv_lib.segments.definitions import present_segment_types
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from clv_lib.pipeline.workspace import Workspace
+
+
+def assignment_inputs(work: Workspace) -> DataFrame | None:
+    """Rows of the source experiment_assignments as they are accounted for; None without such a source."""
+    mapped = work.mapped("experiment_assignments")
+    return None if mapped is None else accountable_assignments(mapped, work.settings.reporting.currency)
+
+
+def assignment_rows(work: Workspace) -> DataFrame | None:
+    """Assignments with dispositions; None without such a source."""
+    inputs = assignment_inputs(work)
+    return None if inputs is None else judged_assignments(inputs, work.settings, work.as_of)
+
+
+def experiments(work: Workspace) -> Workspace:
+    """Write experiment_results, without rows if there is no such source; margin is compared where costs are known."""
+    rows, settings = assignment_rows(work), work.settings.experiments
+    results: list[tuple[object, ...]] = []
+    if rows is not None:
+        types = present_segment_types(work.settings.segments, attribute_columns(work))
+        cells = experiment_cells(
+            assigned_customers(rows),
+            work.read(CUSTOMER_MONTHS),
+            work.read(CUSTOMER_SEGMENTS),
+            unaffected_types(types),
+            settings.outcome_months,
+            work.as_of,
+        )
+        metrics = METRICS if work.run.value_basis == CONTRIBUTION_MARGIN else (NET_REVENUE,)
+        results = result_rows([row.asDict() for row in cells.collect()], metrics, settings, work.as_of)
+    schema = ", ".join(f"{name} {kind}" for name, kind in EXPERIMENT_RESULTS.schema.items())
+    work.write(EXPERIMENT_RESULTS, work.lake.spark.createDataFrame(results, schema))
+    return work
