@@ -5,6 +5,7 @@ from __future__ import annotations
 from clv_lib.contracts.accuracy import PREDICTION_ACCURACY, PREDICTION_CALIBRATION, PREDICTION_TRACKING
 from clv_lib.contracts.catalogue import METRIC_DEFINITIONS
 from clv_lib.contracts.cohorts import COHORT_METRICS
+from clv_lib.contracts.contract_retention import CONTRACT_RETENTION
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS, PUBLISHED
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_THRESHOLDS
 from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
@@ -37,6 +38,7 @@ GOLD_TABLES: tuple[Table, ...] = (
     UNIT_ECONOMICS,
     MRR_MOVEMENTS,
     MRR_METRICS,
+    CONTRACT_RETENTION,
     METRIC_DEFINITIONS,
     DATA_QUALITY_RESULTS,
 )

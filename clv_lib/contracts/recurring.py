@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from clv_lib.contracts.columns import SNAPSHOT, count, money, share, status, within
+from clv_lib.contracts.contract_retention import FINAL_MEASURES, RETENTION_IDENTITIES
 from clv_lib.contracts.subscriptions import SUBSCRIPTION_STATUSES
 from clv_lib.contracts.types import MONEY, MONEY_SUM, RATIO, Divisor, Field, Identity, Metric, Rule, Table
 
@@ -281,6 +282,7 @@ MRR_METRICS = Table(
         **_of_total("mrr", "mrr_end"),
         **_of_total("churn", "churn_amount"),
         **_of_total("customers", "customer_count_end"),
+        **FINAL_MEASURES,
     },
     adds_up_over="the segments of one type in one month",
 )
@@ -313,5 +315,6 @@ RECURRING_IDENTITIES: tuple[Identity, ...] = (
         _within("mrr_metrics", f"{name}_types", f"{name}_totals", f"segments of each type add up to the total's {name}")
         for name in ("mrr", "churn", "customers")
     ),
+    *RETENTION_IDENTITIES,
 )
 """Sums of recurring revenue that must agree exactly."""

@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from clv_lib.contracts.contract_retention import CONTRACT_RETENTION
 from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, SUBSCRIPTION_PERIODS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
 from clv_lib.orders.disposition import ACCEPTED, disposition_totals, repeated_ids
+from clv_lib.recurring.contract_retention import (
+    RetentionTerms,
+    last_complete_month,
+    lifetime_counts,
+    retention_rows,
+)
 from clv_lib.recurring.movements import mrr_changes, mrr_movements
 from clv_lib.recurring.mrr_metrics import mrr_metrics
 from clv_lib.recurring.subscription_periods import (
@@ -50,7 +57,7 @@ def stored_subscriptions(work: Workspace, name: str) -> DataFrame:
 
 
 def recurring(work: Workspace) -> Workspace:
-    """Write mrr_movements and mrr_metrics; both are empty without subscriptions."""
+    """Write mrr_movements, mrr_metrics and contract_retention; they are empty without subscriptions."""
     settings = work.settings.recurring
     changes = mrr_changes(work.read(SUBSCRIPTION_PERIODS))
     work.write(MRR_MOVEMENTS, mrr_movements(changes, settings.reactivation_window_months, work.as_of))
@@ -61,5 +68,20 @@ def recurring(work: Workspace) -> Workspace:
         settings.retention_counts_reactivated,
         work.as_of,
     )
-    work.write(MRR_METRICS, figures)
+    work.write_all((MRR_METRICS, figures), (CONTRACT_RETENTION, _contract_retention(work)))
     return work
+
+
+def _contract_retention(work: Workspace) -> DataFrame:
+    """Lifetimes are counted in Spark, fitted on the driver."""
+    counts = lifetime_counts(
+        work.read(MRR_MOVEMENTS), work.read(CUSTOMER_SEGMENTS), last_complete_month(work.as_of)
+    ).collect()
+    terms = RetentionTerms(
+        work.settings.recurring.minimum_lifetimes,
+        work.settings.predictions.annual_discount_rate,
+        work.settings.churn.lifetime_cap_months,
+    )
+    rows = retention_rows([row.asDict() for row in counts], terms, work.as_of)
+    schema = ", ".join(f"{name} {kind}" for name, kind in CONTRACT_RETENTION.schema.items())
+    return work.lake.spark.createDataFrame(rows, schema)

@@ -112,6 +112,9 @@ class Recurring(Section):
         default=None,
         description="Months without recurring revenue after which a returning customer is new again; none: never.",
     )
+    minimum_lifetimes: Count = Field(
+        default=30, description="With fewer lifetimes of subscribers than this in a segment no retention is fitted."
+    )
     retention_counts_reactivated: bool = Field(
         default=False,
         description="Net and gross retention count customers of 12 months ago who had left in between and came back.",
