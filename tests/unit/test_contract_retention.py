@@ -112,7 +112,12 @@ def test_the_formula_by_hand() -> None:
         ([(1, 40, 0)], "no_renewals", "no_model", "no_subscribers"),
         ([(1, 20, 30)], "too_few_renewals", "no_model", "ok"),
         ([(0, 0, 40)], "too_few_renewals", "no_model", "no_renewals_due"),
-        ([(1, 60, 0), (2, 15, 0), (3, 5, 0), (4, 20, 0)], "converged", "no_subscribers", "no_subscribers"),
+        (
+            [(t, n, 0) for t, n in ((1, 60), (2, 15), (3, 9), (5, 6), (12, 6), (25, 4))],
+            "converged",
+            "no_subscribers",
+            "no_subscribers",
+        ),
         ([(1, 100, 0), (2, 90, 0), (3, 81, 0), (4, 73, 656)], "at_bound", "no_model", "ok"),
     ],
 )
