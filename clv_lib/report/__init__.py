@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from clv_lib.report.acquisition import acquisition
 from clv_lib.report.customers import best_segments, churn, customer_figures, customers, segment_rows
+from clv_lib.report.experiments import experiments
 from clv_lib.report.recurring import recurring
 from clv_lib.report.trust import accuracy, model_fit, notes, quality
 
@@ -41,6 +42,7 @@ def summary(spark: SparkSession, settings: Settings, outcome: Outcome, figures: 
         best_segments(segments, settings),
         acquisition(spark, settings),
         recurring(spark, settings),
+        experiments(spark, settings),
         model_fit(spark),
         accuracy(spark),
         quality(spark),

@@ -17,6 +17,7 @@ WHERE segment_id = 'all:all' AND (is_latest
   OR period_month = (SELECT max(period_month) FROM mrr_metrics WHERE segment_id = 'all:all' AND is_final))
 ORDER BY period_month
 """
+_CONTRACT = "SELECT * FROM contract_retention WHERE segment_id = 'all:all' AND simple_clv_status = 'ok'"
 
 
 def recurring(spark: SparkSession, settings: Settings) -> list[str]:
@@ -31,7 +32,18 @@ def recurring(spark: SparkSession, settings: Settings) -> list[str]:
         f" {amount(now['arpa_amount'], currency)} each; ARR {amount(now['arr_amount'], currency)}",
     )
     final = [row for row in rows if row["is_final"]]
-    return lines + labelled("", _moved(final[-1])) if final else lines
+    lines += labelled("", _moved(final[-1])) if final else []
+    worth = spark.sql(_CONTRACT).collect()
+    return lines + (labelled("", _contract(worth[0], currency)) if worth else [])
+
+
+def _contract(row: Row, currency: str) -> str:
+    """What a new subscriber is worth: by sBG where it could be fitted, else by the one churn rate."""
+    simple = f"by one churn rate of {percent(row['monthly_churn_rate'])} a month"
+    value = f"{amount(row['simple_discounted_clv_amount'], currency)} {simple}"
+    if row["clv_status"] == "ok":
+        value = f"{amount(row['new_subscriber_clv_amount'], currency)} by ages, {value}"
+    return f"a new subscriber is worth {value}, discounted, without costs; sBG fit: {row['fit_status']}"
 
 
 def _moved(row: Row) -> str:
