@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clv_lib.contracts.columns import SNAPSHOT, count, money, probability, share, status
-from clv_lib.contracts.types import MONEY_SUM, Field, Identity, Rule, Table
+from clv_lib.contracts.columns import SNAPSHOT, count, money, probability, status
+from clv_lib.contracts.types import MONEY_SUM, RATIO, Field, Identity, Metric, Rule, Table
 
 FIT_STATUSES = (
     "converged",
@@ -43,6 +43,7 @@ CONTRACT_RETENTION = Table(
     key=("segment_id",),
     partition_by=SNAPSHOT,
     may_be_empty=True,
+    adds_up_over="the segments of one type",
     fields=(
         Field("segment_id", "string", "The segment; customers without orders are in all:all and TYPE:unknown.", True),
         Field("segment_type", "string", "Its type.", required=True),
@@ -51,10 +52,26 @@ CONTRACT_RETENTION = Table(
         count("lifetime_count", "Runs of months with MRR so far: from new or reactivation to churn, or still open."),
         count("renewal_count", "Months at whose start a subscriber could leave: renewals that were due."),
         count("lost_count", "Renewals that were not made."),
-        share("monthly_churn_rate", "lost_count / renewal_count, over all ages and months; NULL: no renewal was due."),
+        Metric(
+            "monthly_churn_rate",
+            RATIO,
+            "Renewals not made, per renewal due, of all ages and months.",
+            numerator="lost_count",
+            denominator="renewal_count",
+            unit="ratio per month",
+            status_column="simple_clv_status",
+        ),
         count("subscriber_count", "Customers with MRR at the end of the month."),
         money("mrr_amount", "Their MRR.", True),
-        share("arpa_amount", "mrr_amount / subscriber_count; NULL: no subscriber."),
+        Metric(
+            "arpa_amount",
+            RATIO,
+            "MRR per subscriber.",
+            numerator="mrr_amount",
+            denominator="subscriber_count",
+            unit="currency per customer and month",
+            status_column="simple_clv_status",
+        ),
         _positive("alpha", "sBG: chances to leave are Beta(alpha, beta)."),
         _positive("beta", "sBG: chances to leave are Beta(alpha, beta)."),
         _positive("alpha_standard_error", "NULL: not defined."),

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from clv_lib.contracts.columns import SNAPSHOT, count, probability, share, status
-from clv_lib.contracts.types import MONEY_SUM, Field, Identity, InputContract, InputField, Rule, Table
+from clv_lib.contracts.columns import SNAPSHOT, count, probability, status
+from clv_lib.contracts.types import (
+    MONEY_SUM,
+    RATIO,
+    Field,
+    Identity,
+    InputContract,
+    InputField,
+    Metric,
+    Rule,
+    Table,
+)
 
 METRICS = ("net_revenue", "contribution_margin")
 """Values per customer that are compared, each in rows of its own."""
@@ -33,6 +43,18 @@ def _difference(prefix: str, what: str) -> tuple[Field, ...]:
     )
 
 
+def _mean(prefix: str, side: str) -> Metric:
+    return Metric(
+        f"{prefix}mean_value_amount",
+        RATIO,
+        f"Value per customer of the {side} in the outcome months.",
+        numerator=f"{prefix}value_amount",
+        denominator=f"{prefix}customer_count",
+        unit="currency per customer",
+        status_column="result_status",
+    )
+
+
 EXPERIMENT_RESULTS = Table(
     name="experiment_results",
     layer="gold",
@@ -40,6 +62,7 @@ EXPERIMENT_RESULTS = Table(
     key=("experiment_id", "metric", "segment_id", "variant"),
     partition_by=SNAPSHOT,
     may_be_empty=True,
+    adds_up_over="the segments of one type, of an experiment, metric and variant, where all have a result",
     fields=(
         Field("experiment_id", "string", "The experiment.", required=True),
         status("metric", "Value per customer that is compared.", *METRICS),
@@ -56,8 +79,8 @@ EXPERIMENT_RESULTS = Table(
         count("conflicting_customer_count", "Customers assigned to several variants of the experiment: left out."),
         Field("value_amount", MONEY_SUM, "Value of the variant's customers in the outcome months."),
         Field("control_value_amount", MONEY_SUM, "Value of the control's customers in the outcome months."),
-        share("mean_value_amount", "value_amount / customer_count."),
-        share("control_mean_value_amount", "control_value_amount / control_customer_count."),
+        _mean("", "variant"),
+        _mean("control_", "control"),
         *_difference("", ""),
         status(
             "uplift_status",

@@ -110,6 +110,16 @@ class Table:
         """The columns as a schema in SQL, for rows that are made on the driver."""
         return ", ".join(f"{name} {kind}" for name, kind in self.schema.items())
 
+    @property
+    def own_columns(self) -> tuple[str, ...]:
+        """Names of the columns that are no metrics, in their order: what rows made on the driver have."""
+        return tuple(field.name for field in self.fields if not isinstance(field, Metric))
+
+    @property
+    def own_ddl(self) -> str:
+        """`own_columns` as a schema in SQL."""
+        return ", ".join(f"{name} {self.schema[name]}" for name in self.own_columns)
+
     def all_rules(self) -> tuple[Rule, ...]:
         """Every row rule: those of the fields (NOT NULL, checks) and the table's own."""
         return (*_field_rules(self.fields), *self.rules)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from itertools import groupby
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 MISMATCH_BELOW = 0.001
 """P-value below which the sizes of variants do not fit the intended ratio: Fabijan and others 2019, KDD."""
 
-_RATIO_STEP = Decimal("1e-8")
-_MONEY_STEP = Decimal("1e-4")
 _COUNTS = ("assigned_count", "immature_count", "customer_count", "unknown_margin_count")
 _EFFECT = {
     "difference_amount": "difference",
@@ -60,7 +58,7 @@ class _Experiment:
 def result_rows(
     cells: Iterable[Cell], metrics: Sequence[str], settings: Experiments, as_of: dt.date
 ) -> list[tuple[object, ...]]:
-    """Rows of contract `experiment_results`, in the order of its columns, from the collected `experiment_cells`.
+    """Rows of contract `experiment_results`, its own columns in their order, from the collected `experiment_cells`.
 
     A p-value is adjusted among the segments of a type and the variants of an experiment, for each metric.
     """
@@ -71,7 +69,7 @@ def result_rows(
         for metric in metrics:
             found = _metric_rows(experiment, metric, settings)
             rows += _with_adjusted_p_values(found, settings.confidence_level)
-    return [tuple({**row, "as_of_date": as_of}[name] for name in EXPERIMENT_RESULTS.columns) for row in rows]
+    return [tuple({**row, "as_of_date": as_of}[name] for name in EXPERIMENT_RESULTS.own_columns) for row in rows]
 
 
 def _experiment(name: str, cells: list[Cell], settings: Experiments) -> _Experiment:
@@ -169,14 +167,11 @@ def _result_status(control: str | None, metric: str, reference: Cell, own: Cell,
 def _amounts(
     experiment: _Experiment, metric: str, segment: Segment, variant: str, is_shown: bool
 ) -> dict[str, Decimal | None]:
-    """Sums and means of both sides, exact; NULL where nothing is shown of them."""
+    """Sums of both sides, exact; NULL where nothing is shown of them."""
     found: dict[str, Decimal | None] = {}
     for prefix, name in (("", variant), ("control_", experiment.control)):
         cell = experiment.cell(segment, name)
-        value = Decimal(cell[f"{metric}_y"]) if is_shown else None
-        mean = None if value is None else value / cell["customer_count"]
-        found[f"{prefix}value_amount"] = None if value is None else value.quantize(_MONEY_STEP)
-        found[f"{prefix}mean_value_amount"] = None if mean is None else mean.quantize(_RATIO_STEP, ROUND_HALF_UP)
+        found[f"{prefix}value_amount"] = cell[f"{metric}_y"] if is_shown else None
     return found
 
 

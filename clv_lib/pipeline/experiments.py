@@ -11,6 +11,7 @@ from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.experiments.assignments import accountable_assignments, assigned_customers, judged_assignments
 from clv_lib.experiments.cells import experiment_cells, unaffected_types
 from clv_lib.experiments.results import result_rows
+from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.pipeline.states import attribute_columns
 from clv_lib.segments.definitions import present_segment_types
 
@@ -48,6 +49,7 @@ def experiments(work: Workspace) -> Workspace:
         )
         metrics = METRICS if work.run.value_basis == CONTRIBUTION_MARGIN else (NET_REVENUE,)
         results = result_rows([row.asDict() for row in cells.collect()], metrics, settings, work.as_of)
-    schema = ", ".join(f"{name} {kind}" for name, kind in EXPERIMENT_RESULTS.schema.items())
-    work.write(EXPERIMENT_RESULTS, work.lake.spark.createDataFrame(results, schema))
+    found = work.lake.spark.createDataFrame(results, EXPERIMENT_RESULTS.own_ddl)
+    figures = found.withColumns(metrics_of(EXPERIMENT_RESULTS)).select(*EXPERIMENT_RESULTS.columns)
+    work.write(EXPERIMENT_RESULTS, figures)
     return work

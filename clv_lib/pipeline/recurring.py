@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from clv_lib.contracts.contract_retention import CONTRACT_RETENTION
 from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, SUBSCRIPTION_PERIODS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
+from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.orders.disposition import ACCEPTED, disposition_totals, repeated_ids
 from clv_lib.recurring.contract_retention import (
     RetentionTerms,
@@ -83,5 +84,5 @@ def _contract_retention(work: Workspace) -> DataFrame:
         work.settings.churn.lifetime_cap_months,
     )
     rows = retention_rows([row.asDict() for row in counts], terms, work.as_of)
-    schema = ", ".join(f"{name} {kind}" for name, kind in CONTRACT_RETENTION.schema.items())
-    return work.lake.spark.createDataFrame(rows, schema)
+    found = work.lake.spark.createDataFrame(rows, CONTRACT_RETENTION.own_ddl)
+    return found.withColumns(metrics_of(CONTRACT_RETENTION)).select(*CONTRACT_RETENTION.columns)

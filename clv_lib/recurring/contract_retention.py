@@ -35,7 +35,6 @@ MONTHS_OF_SURVIVAL = 12
 
 _MEANS = ("expected_lifetime_months", "residual_lifetime_months")
 _MONEY_STEP = Decimal("1e-4")
-_RATIO_STEP = Decimal("1e-8")
 
 
 def last_complete_month(as_of: dt.date) -> dt.date:
@@ -111,7 +110,7 @@ class _Lifetimes:
 def retention_rows(
     counts: Iterable[Mapping[str, Any]], terms: RetentionTerms, as_of: dt.date
 ) -> list[tuple[object, ...]]:
-    """Rows of contract `contract_retention`, in the order of its columns, from the collected `lifetime_counts`."""
+    """Rows of contract `contract_retention`, its own columns in their order, from the collected `lifetime_counts`."""
     ordered = sorted(counts, key=lambda row: (str(row["segment_id"]), int(row["age_months"])))
     rows = []
     for segment_id, own in groupby(ordered, key=lambda row: str(row["segment_id"])):
@@ -125,7 +124,7 @@ def retention_rows(
             "annual_discount_rate": terms.annual_discount_rate,
             "as_of_date": as_of,
         }
-        rows.append(tuple(row[column] for column in CONTRACT_RETENTION.columns))
+        rows.append(tuple(row[column] for column in CONTRACT_RETENTION.own_columns))
     return rows
 
 
@@ -140,10 +139,8 @@ def _figures(lifetimes: _Lifetimes, terms: RetentionTerms) -> dict[str, object]:
         "lifetime_count": statistics.customer_count,
         "renewal_count": due,
         "lost_count": round(float(lost)),
-        "monthly_churn_rate": _rounded(churn, _RATIO_STEP),
         "subscriber_count": subscribers,
         "mrr_amount": lifetimes.mrr_amount,
-        "arpa_amount": _rounded(arpa, _RATIO_STEP),
         "observed_survival_12m": observed_survival(statistics, MONTHS_OF_SURVIVAL),
         **_fit(fitted),
         **_staying(fitted.model, lifetimes, terms),
@@ -232,9 +229,5 @@ def _simple(arpa: Decimal | None, churn: Decimal | None, rate: float) -> dict[st
     return {"simple_clv_amount": plain, "simple_discounted_clv_amount": discounted, "simple_clv_status": status}
 
 
-def _money(value: float) -> Decimal | None:
-    return _rounded(Decimal(repr(value)), _MONEY_STEP)
-
-
-def _rounded(value: Decimal | None, step: Decimal) -> Decimal | None:
-    return None if value is None else value.quantize(step, ROUND_HALF_UP)
+def _money(value: float) -> Decimal:
+    return Decimal(repr(value)).quantize(_MONEY_STEP, ROUND_HALF_UP)
