@@ -16,7 +16,7 @@ from clv_lib.settings.secrets import redacted_text
 
 ENVIRONMENT_PREFIX = "CLV__"
 # Mappings whose keys are the user's own and may hold dots.
-FREE_MAPS = frozenset({"spark", "columns", "options", "cases"})
+FREE_MAPS = frozenset({"spark", "columns", "options", "cases", "variant_weights"})
 # Fields that are text as it stands: 'GBP' is a SQL literal there, not a quoted YAML scalar.
 TEXT_FIELDS = frozenset({"lake", "table", "filter"})
 MAX_YAML_NODES = 50_000

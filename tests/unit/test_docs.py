@@ -97,7 +97,7 @@ def type_name(annotation: Any) -> str:
         item = type_name(arguments[0])
         return "list of " + ("whole numbers" if item == "whole number" else item.removeprefix("one of "))
     if origin is dict:
-        return "mapping of text to text"
+        return f"mapping of text to {type_name(arguments[1])}"
     if origin is Union or type(None) in arguments:
         return type_name(next(part for part in arguments if part is not type(None)))
     return _TYPE_NAMES.get(annotation, {"date": "YYYY-MM-DD", "Decimal": "number"}.get(annotation.__name__, ""))

@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import functions as F
 from scipy.stats import binomtest
 
+from clv_lib.demo import DemoParameters
 from clv_lib.lake import register_views
 
 if TYPE_CHECKING:
@@ -53,3 +54,19 @@ def test_faulty_periods_are_quarantined_each_for_its_own_reason(published: Any, 
     rows = views.table("quarantined_rows").where("source_name = 'subscriptions'").collect()
     assert Counter(tuple(row.reasons) for row in rows) == {(name,): count for name, count in faults.items()}
     assert views.table("subscription_periods").count() == accepted
+
+
+def test_lifetimes_are_those_of_the_movements_and_end_at_the_true_rate(published: Any, views: SparkSession) -> None:
+    kinds = Counter(published.truth.recurring.movements["movement_type"])
+    [row] = views.table("contract_retention").where("segment_id = 'all:all'").collect()
+    assert row.lifetime_count == kinds["new"] + kinds["reactivation"]
+    assert (row.lost_count, row.subscriber_count) == (kinds["churn"], row.lifetime_count - kinds["churn"])
+    assert row.mrr_amount == published.truth.recurring.months["mrr_end"].iloc[-1]
+    rates = DemoParameters().subscriptions
+    # Who pauses pays nothing: the lifetime ends as if by churn.
+    truth = rates.monthly_churn_rate + rates.pause_rate
+    interval = binomtest(row.lost_count, row.renewal_count).proportion_ci(0.95, method="wilson")
+    assert interval.low <= truth <= interval.high
+    assert row.fit_status == "converged" and row.survival_12m == pytest.approx((1 - truth) ** 12, abs=0.12)
+    small = views.table("contract_retention").where("lifetime_count < 30").collect()
+    assert small and {one.clv_status for one in small} == {"no_model"}
