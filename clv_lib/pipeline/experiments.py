@@ -27,20 +27,14 @@ def assignment_inputs(work: Workspace) -> DataFrame | None:
     return None if mapped is None else accountable_assignments(mapped, work.settings.reporting.currency)
 
 
-def assignment_rows(work: Workspace) -> DataFrame | None:
-    """Assignments with dispositions; None without such a source."""
-    inputs = assignment_inputs(work)
-    return None if inputs is None else judged_assignments(inputs, work.settings, work.as_of)
-
-
 def experiments(work: Workspace) -> Workspace:
     """Write experiment_results, without rows if there is no such source; margin is compared where costs are known."""
-    rows, settings = assignment_rows(work), work.settings.experiments
+    inputs, settings = assignment_inputs(work), work.settings.experiments
     results: list[tuple[object, ...]] = []
-    if rows is not None:
+    if inputs is not None:
         types = present_segment_types(work.settings.segments, attribute_columns(work))
         cells = experiment_cells(
-            assigned_customers(rows),
+            assigned_customers(judged_assignments(inputs, work.settings, work.as_of)),
             work.read(CUSTOMER_MONTHS),
             work.read(CUSTOMER_SEGMENTS),
             unaffected_types(types),

@@ -19,7 +19,7 @@ from clv_lib.contracts.silver import (
 )
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.errors import ContractError
-from clv_lib.experiments.assignments import ASSIGNMENT_AMOUNT, ASSIGNMENT_KEY
+from clv_lib.experiments.assignments import ASSIGNMENT_AMOUNT, ASSIGNMENT_KEY, judged_assignments
 from clv_lib.orders import refunds as refunding
 from clv_lib.orders.currency import daily_rates, normalised_currency, rate_faults
 from clv_lib.orders.disposition import (
@@ -42,7 +42,7 @@ from clv_lib.orders.intake import (
 from clv_lib.orders.lines import contradictory_orders, counted_lines, orders_of_lines, refunds_of_lines
 from clv_lib.orders.months import customer_months
 from clv_lib.orders.spend import SPEND_KEY, judged_spend, with_spend_dispositions
-from clv_lib.pipeline.experiments import assignment_inputs, assignment_rows
+from clv_lib.pipeline.experiments import assignment_inputs
 from clv_lib.pipeline.recurring import stored_subscriptions, subscription_rows, write_subscription_periods
 from clv_lib.recurring.subscription_periods import PERIOD_KEY
 
@@ -203,10 +203,11 @@ def _subscription_accounts(work: Workspace, rows: DataFrame | None) -> list[Acco
 
 
 def _assignment_accounts(work: Workspace) -> list[Accounted]:
-    inputs, rows = assignment_inputs(work), assignment_rows(work)
-    if inputs is None or rows is None:
+    inputs = assignment_inputs(work)
+    if inputs is None:
         return []
-    return [Accounted("experiment_assignments", ASSIGNMENT_KEY, ASSIGNMENT_AMOUNT, inputs, work.keep(rows))]
+    rows = work.keep(judged_assignments(inputs, work.settings, work.as_of))
+    return [Accounted("experiment_assignments", ASSIGNMENT_KEY, ASSIGNMENT_AMOUNT, inputs, rows)]
 
 
 def _conservation(work: Workspace, accounts: list[Accounted]) -> DataFrame:
