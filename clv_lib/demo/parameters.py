@@ -95,14 +95,18 @@ class SubscriptionRates:
     """How customers subscribe. The rates are per month of a paying subscriber, and at most one of them strikes a month.
 
     `subscriber_share` are subscribers over companies; of fewer companies than `minimum_subscribers` all subscribe, and
-    consumers make up the rest. `voluntary_churn_rate` and `involuntary_churn_rate` end a subscription;
+    consumers make up the rest. `voluntary_churn_rate` and `involuntary_churn_rate` end a subscription; they are means
+    over new subscribers, whose chances to leave, of both kinds, differ as Beta(rate x `churn_concentration`,
+    (1 - rate) x it): who leaves easily is gone early, and churn falls with age (Fader and Hardie 2007); None: all are
+    alike.
     `return_share` of those who left come back after 2 to 6 months. A pause lasts 1 to 3 months and charges nothing.
     """
 
     subscriber_share: float = 0.25
     minimum_subscribers: int = 30
-    voluntary_churn_rate: float = 0.02
-    involuntary_churn_rate: float = 0.01
+    voluntary_churn_rate: float = 0.03
+    involuntary_churn_rate: float = 0.015
+    churn_concentration: float | None = 8.0
     pause_rate: float = 0.008
     upgrade_rate: float = 0.03
     downgrade_rate: float = 0.015
@@ -116,7 +120,7 @@ class SubscriptionRates:
 
     @property
     def monthly_churn_rate(self) -> float:
-        """The chance that a paying subscriber ends the subscription within a month; a pause is none."""
+        """The mean chance that a new paying subscriber ends the subscription within a month; a pause is none."""
         return self.voluntary_churn_rate + self.involuntary_churn_rate
 
 

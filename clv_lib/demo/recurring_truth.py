@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from clv_lib.demo.money import decimal_of_cents
@@ -28,7 +29,8 @@ class RecurringTruth:
     """The truth behind the subscriptions; money is exact, in the reporting currency.
 
     - `rows_by_fault`: reason (`accepted` among them) to rows; they add up to the table.
-    - `monthly_churn_rate`: the chance that a paying subscriber ends the subscription within a month; pauses are none.
+    - `monthly_churn_rate`: the mean chance that a paying subscriber ends the subscription within a month, over all
+      months at risk; pauses are none. Who leaves easily is at risk for few months: it is below that of new subscribers.
     - `movements`: one row per customer and month in which MRR differs from that of the month before.
     - `months`: one row per month from the first with MRR to that of as_of, its columns named as in `mrr_metrics`.
     """
@@ -43,12 +45,15 @@ def collect_recurring_truth(parameters: DemoParameters, periods: pd.DataFrame) -
     """Derive the truth from the periods in cents with their `fault` column."""
     accepted = periods[(periods["fault"] == ACCEPTED) & periods["status"].isin(_PAYING)].to_dict("records")
     counts = periods["fault"].value_counts().sort_index()
+    own_rate = {row["customer_id"]: row["churn_rate"] for row in accepted}
+    rates_at_risk: list[float] = []
     told = {(row["customer_id"], month_start(row["ended_date"])): row for row in accepted if row["cancellation_type"]}
     before: dict[str, Decimal] = {}
     known: set[str] = set()
     movements: list[dict[str, Any]] = []
     months: list[dict[str, Any]] = []
     for month in _history(parameters):
+        rates_at_risk += [own_rate[customer] for customer in before]
         now = _mrr_by_customer(accepted, min(month_end(month), parameters.as_of))
         moved = [
             _movement(customer, month, before.get(customer, Decimal(0)), now.get(customer, Decimal(0)), known, told)
@@ -62,7 +67,9 @@ def collect_recurring_truth(parameters: DemoParameters, periods: pd.DataFrame) -
         before = now
     return RecurringTruth(
         rows_by_fault=MappingProxyType({str(name): int(count) for name, count in counts.items()}),
-        monthly_churn_rate=parameters.subscriptions.monthly_churn_rate,
+        monthly_churn_rate=float(np.mean(rates_at_risk))
+        if rates_at_risk
+        else parameters.subscriptions.monthly_churn_rate,
         movements=pd.DataFrame(movements),
         months=pd.DataFrame(months),
     )

@@ -58,8 +58,8 @@ def make_subscriptions(
     """One row per unchanged period up to as_of, by subscription; `ended_date` is the first day after it, None: open.
 
     `first_ordered` are seconds since 1970, one per customer. A paying subscriber is exposed to the rates from the month
-    after the one in which paying began, so cancellations per month at risk have exactly the churn rate. Yearly plans
-    are no exception: they can be left in any month.
+    after the one in which paying began, so cancellations per month at risk have exactly its `churn_rate`, a column of
+    the truth that is not handed over. Yearly plans are no exception: they can be left in any month.
     """
     first_days = first_ordered.astype("datetime64[s]").astype("datetime64[D]")
     ids = customer_ids(len(customers))
@@ -67,8 +67,8 @@ def make_subscriptions(
         _drawn_life(parameters, str(ids[index]), first_days[index].astype(dt.date), rng)
         for index in _subscribers(parameters, customers, first_days, rng).tolist()
     ]
-    periods = [period for life in lives for period in life.periods]
-    frame = pd.DataFrame(periods, columns=list(PERIOD_COLUMNS), dtype=object)
+    periods = [{**period, "churn_rate": life.churn_rate} for life in lives for period in life.periods]
+    frame = pd.DataFrame(periods, columns=[*PERIOD_COLUMNS, "churn_rate"], dtype=object)
     days = [period["ended_date"] or period["started_date"] for period in periods]
     midnight = np.array(days, dtype="datetime64[s]").astype(np.int64)
     return frame.assign(
@@ -100,6 +100,7 @@ class _Life:
     plan: int
     seats: int
     discount_rate: float
+    churn_rate: float
     rng: np.random.Generator
     subscription: int = 1
     periods: list[dict[str, Any]] = field(default_factory=list)
@@ -150,12 +151,19 @@ def _drawn_life(
     rates = parameters.subscriptions
     discount_rate = rates.discount_rate if rng.random() < rates.discount_share else 0.0
     plan, seats = int(rng.integers(0, len(rates.plans))), int(rng.integers(*_SEATS))
-    life = _Life(parameters, customer_id, plan, seats, discount_rate, rng)
+    life = _Life(parameters, customer_id, plan, seats, discount_rate, _churn_rate(parameters, rng), rng)
     start = first_ordered + dt.timedelta(days=int(rng.integers(*_FIRST_WAIT_DAYS)))
     paying_from = _after_trial(life, start) if rng.random() < rates.trial_share else start
     while paying_from is not None:
         paying_from = _paid_until_break(life, paying_from)
     return life
+
+
+def _churn_rate(parameters: DemoParameters, rng: np.random.Generator) -> float:
+    """The subscriber's own chance to end the subscription within a month."""
+    rates = parameters.subscriptions
+    mean, concentration = rates.monthly_churn_rate, rates.churn_concentration
+    return mean if concentration is None else float(rng.beta(mean * concentration, (1 - mean) * concentration))
 
 
 def _after_trial(life: _Life, start: dt.date) -> dt.date | None:
@@ -176,9 +184,10 @@ def _after_trial(life: _Life, start: dt.date) -> dt.date | None:
 def _paid_until_break(life: _Life, paying_from: dt.date) -> dt.date | None:
     """Draw the months in which the customer pays; the day on which paying begins again, None if not up to as_of."""
     rates = life.parameters.subscriptions
+    of_mean = life.churn_rate / rates.monthly_churn_rate
     chances = {
-        "voluntary": rates.voluntary_churn_rate,
-        "involuntary": rates.involuntary_churn_rate,
+        "voluntary": rates.voluntary_churn_rate * of_mean,
+        "involuntary": rates.involuntary_churn_rate * of_mean,
         "pause": rates.pause_rate,
         "upgrade": rates.upgrade_rate,
         "downgrade": rates.downgrade_rate,

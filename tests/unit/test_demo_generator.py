@@ -353,7 +353,12 @@ def test_subscriptions_of_the_full_demo_hold_every_kind_of_life(full: DemoData) 
 
 @pytest.mark.parametrize(("voluntary", "involuntary"), [(0.02, 0.01), (0.03, 0.09)])
 def test_realised_churn_of_all_months_has_the_rates_of_the_parameters(voluntary: float, involuntary: float) -> None:
-    rates = SubscriptionRates(subscriber_share=0.9, voluntary_churn_rate=voluntary, involuntary_churn_rate=involuntary)
+    rates = SubscriptionRates(
+        subscriber_share=0.9,
+        voluntary_churn_rate=voluntary,
+        involuntary_churn_rate=involuntary,
+        churn_concentration=None,
+    )
     truth = generate(replace(SMALL, customers=2000, subscriptions=rates)).truth.recurring
     at_risk = int(truth.months["customer_count_start"].sum())
     assert truth.monthly_churn_rate == pytest.approx(voluntary + involuntary)
@@ -361,6 +366,18 @@ def test_realised_churn_of_all_months_has_the_rates_of_the_parameters(voluntary:
         lost = int(truth.months[f"{kind}_churned_customer_count"].sum())
         interval = binomtest(lost, at_risk).proportion_ci(0.95, method="wilson")
         assert interval.low <= rate <= interval.high
+
+
+def test_churn_of_subscribers_who_differ_falls_with_age_and_is_that_of_those_at_risk() -> None:
+    rates = SubscriptionRates(subscriber_share=0.9, churn_concentration=4.0)
+    truth = generate(replace(SMALL, customers=2000, subscriptions=rates)).truth.recurring
+    cancelled = (
+        truth.months[["voluntary_churned_customer_count", "involuntary_churned_customer_count"]].to_numpy().sum()
+    )
+    at_risk = int(truth.months["customer_count_start"].sum())
+    interval = binomtest(int(cancelled), at_risk).proportion_ci(0.95, method="wilson")
+    assert interval.low <= truth.monthly_churn_rate <= interval.high
+    assert truth.monthly_churn_rate < 0.6 * rates.monthly_churn_rate
 
 
 def test_the_smallest_demo_has_subscribers_and_few_faults() -> None:
