@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyspark.sql import functions as F
 
+from clv_lib.contracts.contract_retention import CONTRACT_RETENTION
 from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, RECURRING_IDENTITIES, SUBSCRIPTION_PERIODS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
 from clv_lib.pipeline import begin
@@ -165,7 +166,7 @@ def test_undefined_figures_say_why(figures: Figures) -> None:
 
 
 def test_stored_tables_pass_the_gate(stored: Workspace) -> None:
-    tables = (SUBSCRIPTION_PERIODS, MRR_MOVEMENTS, MRR_METRICS)
+    tables = (SUBSCRIPTION_PERIODS, MRR_MOVEMENTS, MRR_METRICS, CONTRACT_RETENTION)
     profiles = {table.name: stored_profile(stored, table) for table in tables}
     everything = expectations(tables, profiles, RECURRING_IDENTITIES, stored.settings.gate, ())
     of_tables = [one for one in everything if one.table_name != "conservation"]
