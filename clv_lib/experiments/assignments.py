@@ -61,7 +61,7 @@ def judged_assignments(assignments: DataFrame, settings: Settings, as_of: dt.dat
     placed = judged.withColumns(
         {
             "is_conflicting": F.min("variant").over(all_of_it) != F.max("variant").over(all_of_it),
-            "assignment_number": F.row_number().over(customer.orderBy("assigned_at", PAYLOAD)),
+            "assignment_number": F.row_number().over(customer.orderBy("assigned_at", F.to_json(PAYLOAD))),
         }
     )
     disposition = (
