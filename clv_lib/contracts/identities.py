@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clv_lib.contracts.churn import CHURN_IDENTITIES
 from clv_lib.contracts.recurring import RECURRING_IDENTITIES
 from clv_lib.contracts.types import Identity
 
@@ -131,4 +132,5 @@ IDENTITIES: tuple[Identity, ...] = (
         "the predicted value of all customers is the sum of theirs",
     ),
     *RECURRING_IDENTITIES,
+    *CHURN_IDENTITIES,
 )

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from clv_lib.contracts.churn import CHURN_REASONS
 from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, SUBSCRIPTION_PERIODS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
 from clv_lib.orders.disposition import ACCEPTED, disposition_totals, repeated_ids
+from clv_lib.recurring.churn_reasons import churn_reasons
 from clv_lib.recurring.movements import mrr_changes, mrr_movements
 from clv_lib.recurring.mrr_metrics import mrr_metrics
 from clv_lib.recurring.subscription_periods import (
@@ -50,7 +52,7 @@ def stored_subscriptions(work: Workspace, name: str) -> DataFrame:
 
 
 def recurring(work: Workspace) -> Workspace:
-    """Write mrr_movements and mrr_metrics; both are empty without subscriptions."""
+    """Write mrr_movements, mrr_metrics and churn_reasons; they are empty without subscriptions."""
     settings = work.settings.recurring
     changes = mrr_changes(work.read(SUBSCRIPTION_PERIODS))
     work.write(MRR_MOVEMENTS, mrr_movements(changes, settings.reactivation_window_months, work.as_of))
@@ -61,5 +63,5 @@ def recurring(work: Workspace) -> Workspace:
         settings.retention_counts_reactivated,
         work.as_of,
     )
-    work.write(MRR_METRICS, figures)
+    work.write_all((MRR_METRICS, figures), (CHURN_REASONS, churn_reasons(work.read(MRR_MOVEMENTS))))
     return work
