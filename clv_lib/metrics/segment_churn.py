@@ -24,8 +24,8 @@ _GAP_KINDS = (FIRST_GAP, LATER_GAP)
 def model_churn(predictions: DataFrame, customer_segments: DataFrame) -> DataFrame:
     """Number and sum of the members' churn probabilities, by segment. Grain: segment.
 
-    `predictions` are `customer_predictions` of one model and horizon. Added up as decimals: no order of the rows changes
-    the sum.
+    `predictions` are `customer_predictions` of one model and horizon. Added up as decimals, so the order of the rows
+    does not matter.
     """
     members = customer_segments.select("customer_id", "segment_id")
     probability = F.col("churn_probability").cast("decimal(18,16)")
