@@ -30,7 +30,7 @@ def by_gaps(row: Row, quantile: float) -> str:
     gaps = ((row[f"quantile_rule_{kind}_gap_days"], kind) for kind in ("first", "later"))
     known = " and ".join(f"{count(days, 'day')} for the {kind} gap" for days, kind in gaps if days is not None)
     if not known:
-        return f"no rule by gaps: less than {percent(quantile, 0)} of them end within the history"
+        return f"no rule by gaps: not known within how many days {percent(quantile, 0)} of them end"
     judged = row["quantile_rule_judged_customer_count"]
     of_whom = "" if judged == row["customer_count"] else f" of {count(judged, 'customer')} whom it judges"
     return f"{percent(row['quantile_rule_churned_share'])}{of_whom} by {percent(quantile, 0)} of gaps ({known})"
