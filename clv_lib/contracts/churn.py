@@ -209,7 +209,7 @@ SEGMENT_CHURN = Table(
         Field(
             "restricted_to_months",
             "double",
-            "churn.lifetime_cap_months, or the age of the oldest member if it is younger.",
+            "churn.lifetime_cap_months, or the age of the oldest member if it is younger and some have not churned.",
             True,
             "restricted_to_months >= 0",
         ),

@@ -66,9 +66,9 @@ def lifetime_figures(lifetimes: Spells, churn: Churn) -> dict[str, Any]:
     """
     curve, level = kaplan_meier(lifetimes.days, lifetimes.ended, lifetimes.opened), churn.confidence_level
     cap = churn.lifetime_cap_months * _MONTH
-    until = min(cap, curve.longest)
+    until = min(cap, curve.known_until)
     mean, median = curve.restricted_mean(until, level), curve.quantile(0.5, level)
-    reach = "ok" if curve.longest >= cap else "observed_age_only" if until > 0 else "not_observed"
+    reach = "ok" if until >= cap else "observed_age_only" if until > 0 else "not_observed"
     return {
         "ever_churned_customer_count": int(lifetimes.ended.sum()),
         **_in_months("restricted_mean_months", mean if until > 0 else Estimate(None, None, None)),

@@ -37,22 +37,27 @@ class SurvivalCurve:
 
     @property
     def longest(self) -> float:
-        """The longest time that was observed, ended or not: the curve is not known beyond it."""
+        """The longest time that was observed, ended or not."""
         return float(self.time[-1])
 
+    @property
+    def known_until(self) -> float:
+        """The longest time, beyond which the curve is not known; infinite if everything has ended by then."""
+        return self.longest if self.survival[-1] > 0 else float("inf")
+
     def survival_at(self, times: FloatArray) -> FloatArray:
-        """S at each time, 1 before the first; NaN beyond the longest observed time. Shape of `times`."""
+        """S at each time, 1 before the first; NaN beyond `known_until`. Shape of `times`."""
         values = np.append(1.0, self.survival)[self._steps(times)]
-        return np.where(times <= self.longest, values, np.nan)
+        return np.where(times <= self.known_until, values, np.nan)
 
     def interval_at(self, times: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
         """Pointwise log-log interval of S, S^exp(-+ z sqrt(cumulated) / ln S). Shape of `times`, twice.
 
-        NaN where S is 1 or 0 and has no variance, and beyond the longest time. Kalbfleisch and Prentice (2002), The
+        NaN where S is 1 or 0 and has no variance, and beyond `known_until`. Kalbfleisch and Prentice (2002), The
         Statistical Analysis of Failure Time Data, section 1.4.
         """
         lower, upper = self._interval(level)
-        steps, known = self._steps(times), times <= self.longest
+        steps, known = self._steps(times), times <= self.known_until
         ends = (np.append(np.nan, end)[steps] for end in (lower, upper))
         first, second = (np.where(known, end, np.nan) for end in ends)
         return first, second
@@ -69,9 +74,9 @@ class SurvivalCurve:
         """Mean time up to `until`: the area under S, with a normal interval within 0 and `until`.
 
         Variance: sum over events of (area under S from the event to `until`)^2 d / (n (n - d)); Klein and Moeschberger
-        (2003), Survival Analysis, eq. 4.5.2. None beyond the longest time; the ends too where nothing ended before.
+        (2003), Survival Analysis, eq. 4.5.2. None beyond `known_until`; the ends too where nothing ended before.
         """
-        if until > self.longest:
+        if until > self.known_until:
             return Estimate(None, None, None)
         inside = self.time < until
         edges = np.concatenate(([0.0], self.time[inside], [until]))

@@ -72,7 +72,7 @@ def test_counts_are_the_same_as_single_spells() -> None:
 def test_without_open_spells_a_quantile_is_that_of_the_sample() -> None:
     curve = curve_of([float(day) for day in range(1, 11)], [])
     assert [curve.quantile(share, 0.95).value for share in (0.05, 0.1, 0.5, 0.9, 0.91)] == [1, 1, 5, 9, 10]
-    assert curve.restricted_mean(10, 0.95).value == 5.5
+    assert curve.restricted_mean(10, 0.95).value == curve.restricted_mean(30, 0.95).value == 5.5
     assert curve.survival[-1] == 0
     assert np.isnan(curve.interval_at(np.array([10.0]), 0.95)).all()
 

@@ -161,4 +161,5 @@ def test_customers_of_today_and_customers_who_all_left() -> None:
     assert pick(today, *names) == (None, 0, "not_observed", "not_observed")
     gone = lifetime_figures(lifetimes((400, 5, 0)), CHURN)
     assert pick(gone, "survival_12_months", "survival_12_months_lower", "restricted_mean_months") == (1, None, 12)
-    assert pick(gone, "median_lifetime_status", "survival_24_months_status") == ("ok", "not_observed")
+    assert pick(gone, "median_lifetime_status", "survival_24_months", "survival_24_months_status") == ("ok", 0, "ok")
+    assert pick(lifetime_figures(lifetimes((100, 5, 0)), CHURN), *names[:3]) == (100 / 30.4375, 12, "ok")
