@@ -129,21 +129,21 @@ def _survival_columns(months: int) -> tuple[Field, ...]:
 def _hazard_columns(period: str, ages: str) -> tuple[Field, ...]:
     return (
         count(f"{period}_churned_customer_count", f"First churns at {ages}."),
-        count(f"{period}_exposure_days", f"Days of members who had not churned, at {ages}."),
+        count(f"{period}_exposure_days", f"Days at risk of members who had not churned, at {ages}."),
         Metric(
-            f"{period}_monthly_churn_rate",
+            f"{period}_monthly_hazard",
             RATIO,
-            f"First churns per customer-month at {ages}.",
+            f"Risk of the first churn per customer-month at {ages}; may be above 1.",
             numerator=f"{period}_churned_customer_count",
             denominator=f"{period}_exposure_days",
             over="days",
-            unit="ratio per month",
+            unit="churns per customer-month",
             status_column="hazard_status",
         ),
     )
 
 
-_EARLY = "ages up to churn.inactivity_days + 365 days, the first year in which a customer can be churned"
+_EARLY = "ages from churn.inactivity_days on, for 365 days"
 
 SEGMENT_CHURN = Table(
     name="segment_churn",
@@ -229,7 +229,7 @@ SEGMENT_CHURN = Table(
         *_hazard_columns("late", "later ages"),
         status(
             "hazard_status",
-            "Why late_monthly_churn_rate is NULL (early_only), or both (not_observed).",
+            "Why late_monthly_hazard is NULL (early_only), or both (not_observed).",
             "ok",
             "early_only",
             "not_observed",

@@ -102,12 +102,15 @@ def _survival_columns(curve: SurvivalCurve, level: float) -> dict[str, Any]:
 
 
 def _hazards(lifetimes: Spells, inactivity_days: int) -> dict[str, Any]:
-    """Churns and customer-days early and late in life; early is the first year in which a customer can be churned."""
-    until = inactivity_days + _DAYS_OF_FIRST_YEAR
-    is_early, lived = lifetimes.days <= until, lifetimes.ended + lifetimes.opened
+    """First churns and days at risk, both ends counted, in the first 365 days in which one can churn and later.
+
+    Ages before `inactivity_days` are no days at risk, since nobody can be churned there.
+    """
+    at_risk = np.maximum(lifetimes.days - inactivity_days + 1, 0)
+    is_early, lived = at_risk <= _DAYS_OF_FIRST_YEAR, lifetimes.ended + lifetimes.opened
     exposure = {
-        "early": (lived * np.minimum(lifetimes.days, until)).sum(),
-        "late": (lived * np.maximum(lifetimes.days - until, 0)).sum(),
+        "early": (lived * np.minimum(at_risk, _DAYS_OF_FIRST_YEAR)).sum(),
+        "late": (lived * np.maximum(at_risk - _DAYS_OF_FIRST_YEAR, 0)).sum(),
     }
     churned = {"early": lifetimes.ended[is_early].sum(), "late": lifetimes.ended[~is_early].sum()}
     columns: dict[str, Any] = {}

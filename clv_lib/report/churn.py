@@ -55,6 +55,6 @@ def staying(row: Row) -> str:
     if row["survival_12_months"] is not None:
         parts.append(f"{percent(row['survival_12_months'], 0)} stay 12 months")
     if row["hazard_status"] == "ok":
-        early, late = (percent(row[f"{period}_monthly_churn_rate"]) for period in ("early", "late"))
-        parts.append(f"{early} leave a month at first, {late} at later ages")
+        early, late = (percent(row[f"{period}_monthly_hazard"]) for period in ("early", "late"))
+        parts.append(f"risk {early} a month in the first year of risk, {late} later")
     return "; ".join(parts)

@@ -25,8 +25,8 @@ def row(**changes: Any) -> Row:
         "restricted_to_months": 29.98,
         "restricted_mean_status": "observed_age_only",
         "survival_12_months": 0.614,
-        "early_monthly_churn_rate": Decimal("0.0512"),
-        "late_monthly_churn_rate": Decimal("0.021"),
+        "early_monthly_hazard": Decimal("0.0512"),
+        "late_monthly_hazard": Decimal("0.021"),
         "hazard_status": "ok",
     }
     return Row(**{**known, **changes})
@@ -48,7 +48,7 @@ def test_a_model_that_says_nothing_is_no_number() -> None:
 def test_survival_says_how_far_it_was_seen() -> None:
     assert staying(row()) == (
         "14.2 (13.9-14.5) of the first 30 months on average before the first churn; 61 % stay 12 months;"
-        " 5.1 % leave a month at first, 2.1 % at later ages"
+        " risk 5.1 % a month in the first year of risk, 2.1 % later"
     )
     young = row(restricted_mean_months_lower=None, survival_12_months=None, hazard_status="early_only")
     assert staying(young) == "14.2 of the first 30 months on average before the first churn"

@@ -141,7 +141,7 @@ def test_lifetimes_are_restricted_to_what_was_seen() -> None:
     assert found["median_lifetime_months_lower"] == pytest.approx(100 / 30.4375)
     assert pick(found, "survival_12_months", "survival_12_months_status") == (None, "not_observed")
     early = ("early_churned_customer_count", "early_exposure_days", "late_exposure_days", "hazard_status")
-    assert pick(found, *early) == (1, 4 * 30 + 100 + 2 * 200, 0, "early_only")
+    assert pick(found, *early) == (1, 41 + 2 * 141, 0, "early_only")
 
 
 def test_lifetimes_up_to_the_cap() -> None:
@@ -150,9 +150,9 @@ def test_lifetimes_up_to_the_cap() -> None:
     assert found["restricted_mean_months"] == pytest.approx((100 + 265.25 * 0.4) / 30.4375)
     assert found["median_lifetime_months"] == pytest.approx(100 / 30.4375)
     assert pick(found, "survival_12_months", "survival_24_months") == (pytest.approx(0.4), pytest.approx(0.4))
-    # Early are 60 + 365 days of age.
+    # At risk from day 60 on, on early days up to day 424.
     names = ("early_churned_customer_count", "early_exposure_days", "late_churned_customer_count", "late_exposure_days")
-    assert pick(found, *names, "hazard_status") == (6, 600 + 4 * 425, 2, 2 * 375 + 2 * 475, "ok")
+    assert pick(found, *names, "hazard_status") == (6, 6 * 41 + 4 * 365, 2, 2 * 376 + 2 * 476, "ok")
 
 
 def test_customers_of_today_and_customers_who_all_left() -> None:

@@ -54,7 +54,7 @@ def test_the_three_definitions_and_survival_agree_with_the_customers(views: Spar
     assert row.ever_churned_customer_count == known.ever_churned > known.churned
     assert float(row.model_churn_probability_avg) == pytest.approx(known.probability, abs=1e-7)
     assert 0 < row.survival_24_months < row.survival_12_months < 1
-    assert row.early_monthly_churn_rate > row.late_monthly_churn_rate  # the risk falls with age
+    assert row.early_monthly_hazard > row.late_monthly_hazard  # the risk falls with age
     states = {r.segment_name for r in views.table("segments").where("segment_type = 'lifecycle'").collect()}
     assert {"active", "lapsed", "reactivated"} <= states <= {"active", "at_risk", "lapsed", "new", "reactivated"}
 
