@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clv_lib.contracts.accuracy import PREDICTION_ACCURACY, PREDICTION_CALIBRATION, PREDICTION_TRACKING
 from clv_lib.contracts.catalogue import METRIC_DEFINITIONS
+from clv_lib.contracts.churn import CHURN_REASONS, CUSTOMER_SURVIVAL, ORDER_GAPS, SEGMENT_CHURN
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.contracts.contract_retention import CONTRACT_RETENTION
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS, PUBLISHED
@@ -34,11 +35,15 @@ GOLD_TABLES: tuple[Table, ...] = (
     EXPERIMENT_RESULTS,
     SEGMENT_METRICS,
     COHORT_METRICS,
+    ORDER_GAPS,
+    CUSTOMER_SURVIVAL,
+    SEGMENT_CHURN,
     ACQUISITION_COSTS,
     UNIT_ECONOMICS,
     MRR_MOVEMENTS,
     MRR_METRICS,
     CONTRACT_RETENTION,
+    CHURN_REASONS,
     METRIC_DEFINITIONS,
     DATA_QUALITY_RESULTS,
 )

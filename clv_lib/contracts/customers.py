@@ -42,6 +42,7 @@ CUSTOMER_METRICS = Table(
         Field("orders_per_month", RATIO, "Orders per month of 365.25/12 days since the first order; NULL: too short."),
         status("orders_per_month_status", "Why orders_per_month is NULL.", "ok", "too_short_exposure"),
         Field("average_days_between_orders", RATIO, "Mean gap between days with orders; NULL: one such day."),
+        Field("longest_gap_days", "int", "Longest gap between days with orders; NULL: one such day."),
         *(count(f"order_count_{d}d", f"Orders in the {d} days up to as_of.") for d in METRIC_WINDOWS_DAYS),
         *(money(f"net_amount_{d}d", f"Net revenue of the {d} days up to as_of.", True) for d in METRIC_WINDOWS_DAYS),
         *(
@@ -68,12 +69,30 @@ CUSTOMER_METRICS = Table(
         Field("first_order_date", "date", "Day of the first order.", required=True),
         Field("last_order_date", "date", "Day of the last order.", required=True),
         Field("churned_date", "date", "Last order + inactivity_days, if churned."),
+        Field(
+            "churn_due_date",
+            "date",
+            "Last order + inactivity_days: churned from then on unless there is an order.",
+            True,
+        ),
+        Field(
+            "reactivated_date",
+            "date",
+            "First order after the latest gap of more than inactivity_days; NULL: never away so long.",
+            check="reactivated_date > first_order_date and reactivated_date <= last_order_date",
+        ),
         Field("as_of_date", "date", "Last day that counts.", required=True),
     ),
     rules=(
         Rule("recency_up_to_age", "btyd_recency_days <= btyd_age_days", "t_x <= T"),
         Rule("days_up_to_orders", "lifetime_occasion_count <= lifetime_order_count", "no more days than orders"),
         Rule("churned_or_active", "is_active <> is_churned", "a customer is active or churned"),
+        Rule(
+            "repeat_has_gap",
+            "is_repeat_customer = (longest_gap_days is not null)"
+            " and coalesce(longest_gap_days between 1 and btyd_recency_days, true)",
+            "repeat customers have a longest gap, within first and last order",
+        ),
         Rule("churned_has_date", "is_churned = (churned_date is not null)", "churned customers have a churn date"),
     ),
     measures={
@@ -81,6 +100,8 @@ CUSTOMER_METRICS = Table(
         "orders": "sum(lifetime_order_count)",
         "refunds": "sum(lifetime_refund_amount)",
         "customers": "count(1)",
+        "churned": "count_if(is_churned)",
+        "repeat_days": "sum(btyd_frequency)",
     },
 )
 

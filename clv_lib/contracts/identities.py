@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clv_lib.contracts.churn import CHURN_IDENTITIES
 from clv_lib.contracts.experiments import EXPERIMENT_IDENTITIES
 from clv_lib.contracts.recurring import RECURRING_IDENTITIES
 from clv_lib.contracts.types import Identity
@@ -133,4 +134,5 @@ IDENTITIES: tuple[Identity, ...] = (
     ),
     *EXPERIMENT_IDENTITIES,
     *RECURRING_IDENTITIES,
+    *CHURN_IDENTITIES,
 )

@@ -107,6 +107,7 @@ MRR_MOVEMENTS = Table(
         "mrr_now": "coalesce(sum(case when period_month = trunc(as_of_date, 'month') then mrr_end end), 0)",
         "churn": "coalesce(sum(churn_amount), 0)",
         "new_customers": "count_if(movement_type = 'new')",
+        "churned_customers": "count_if(movement_type = 'churn')",
     },
 )
 

@@ -210,6 +210,12 @@ CUSTOMER_MONTHS = Table(
             )
             for d in TRAILING_DAYS
         ),
+        Field(
+            "longest_gap_days",
+            "int",
+            "Most days from one day with orders to the next of this month; 31 or more always precede its first.",
+            check="longest_gap_days >= 1",
+        ),
         Field("first_order_channel", "string", "Channel of the customer's first order, in its month only."),
     ),
     rules=(

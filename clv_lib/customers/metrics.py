@@ -54,7 +54,7 @@ def customer_metrics(
     `boundary` are the `boundary_sums`; `attributes` the mapped customers, of which the acquisition channel is taken.
     Trailing windows end on `as_of`; the first-days windows are NULL until they have passed.
     """
-    facts = months.groupBy("customer_id").agg(*_totals(as_of)).where("lifetime_order_count > 0")
+    facts = months.groupBy("customer_id").agg(*_totals(as_of, inactivity_days)).where("lifetime_order_count > 0")
     facts = facts.join(boundary, "customer_id", "left")
     if attributes is not None:
         facts = facts.join(attributes.select("customer_id", "acquisition_channel"), "customer_id", "left")
@@ -65,7 +65,7 @@ def customer_metrics(
     return facts.withColumns(_windows()).select(*CUSTOMER_METRICS.columns)
 
 
-def _totals(as_of: dt.date) -> list[Column]:
+def _totals(as_of: dt.date, inactivity_days: int) -> list[Column]:
     summed = {
         "lifetime_order_count": "order_count",
         "lifetime_occasion_count": "active_day_count",
@@ -87,11 +87,15 @@ def _totals(as_of: dt.date) -> list[Column]:
         for days in METRIC_WINDOWS_DAYS
         for name, column in (("count", "order_count"), ("net", "net_amount"))
     }
+    # A gap of 31 or more days always precedes the first order of its month.
+    comeback = F.when(F.col("longest_gap_days") > inactivity_days, F.col("first_ordered_date"))
     return [
         *(F.sum(column).alias(name) for name, column in summed.items()),
         *(column.alias(name) for name, column in after.items()),
         F.min("first_ordered_date").alias("first_order_date"),
         F.max("last_ordered_date").alias("last_order_date"),
+        F.max("longest_gap_days").alias("longest_gap_days"),
+        F.max(comeback).alias("reactivated_date"),
         F.max("first_order_channel").alias("first_order_channel"),
     ]
 
@@ -143,6 +147,7 @@ def _behaviour(inactivity_days: int) -> dict[str, Column]:
     has_exposure = F.col("exposure_days") > 1
     monthly = F.try_divide(F.col("lifetime_order_count") * F.lit(DAYS_PER_MONTH), F.col("exposure_days"))
     is_churned = F.col("days_since_last_order") >= inactivity_days
+    due = F.date_add("last_order_date", inactivity_days)
     return {
         "orders_per_month": F.when(has_exposure, monthly).cast(RATIO),
         "orders_per_month_status": F.when(has_exposure, "ok").otherwise("too_short_exposure"),
@@ -150,7 +155,8 @@ def _behaviour(inactivity_days: int) -> dict[str, Column]:
         "is_repeat_customer": F.col("btyd_frequency") > 0,
         "is_churned": is_churned,
         "is_active": ~is_churned,
-        "churned_date": F.when(is_churned, F.date_add("last_order_date", inactivity_days)),
+        "churned_date": F.when(is_churned, due),
+        "churn_due_date": due,
     }
 
 

@@ -11,6 +11,7 @@ from clv_lib.models.bg_nbd import BgNbd
 from clv_lib.models.discounting import discounted_purchases_if_alive, month_ends, residual_purchases_if_alive
 from clv_lib.models.fitting import CONVERGED, Fitted
 from clv_lib.models.gamma_gamma import GammaGamma
+from clv_lib.models.kaplan_meier import Estimate, SurvivalCurve, kaplan_meier
 from clv_lib.models.mbg_nbd import MbgNbd
 from clv_lib.models.nbd import Nbd
 from clv_lib.models.pareto_nbd import ParetoNbd
@@ -37,6 +38,7 @@ __all__ = [
     "BgBb",
     "BgNbd",
     "Cells",
+    "Estimate",
     "Fitted",
     "FloatArray",
     "GammaGamma",
@@ -47,10 +49,12 @@ __all__ = [
     "RetentionStatistics",
     "ShiftedBetaGeometric",
     "SpendStatistics",
+    "SurvivalCurve",
     "SurvivorTable",
     "TransactionModel",
     "TransactionStatistics",
     "discounted_purchases_if_alive",
+    "kaplan_meier",
     "mean_interval",
     "month_ends",
     "normalised_gini",

@@ -40,6 +40,7 @@ def _order_facts() -> list[Column]:
         F.when(age == 0, net).alias("first_day_net_amount"),
         F.when(age == 0, margin).alias("first_day_margin_amount"),
         *(F.when(age < days, net).alias(f"net_amount_first_{days}d") for days in TRAILING_DAYS),
+        F.when(gap > 0, gap).alias("longest_gap_days"),
         F.when(F.col("is_first_order"), F.col("channel")).alias("first_order_channel"),
     ]
 
@@ -49,6 +50,7 @@ def _totals() -> list[Column]:
     chosen = {
         "first_ordered_date": F.min("ordered_date"),
         "last_ordered_date": F.max("ordered_date"),
+        "longest_gap_days": F.max("longest_gap_days"),
         "first_order_channel": F.max("first_order_channel"),
     }
     added_up = [name for name in CUSTOMER_MONTHS.columns if name not in (*CUSTOMER_MONTHS.key, *chosen)]

@@ -22,6 +22,7 @@ from clv_lib.metrics.cohort_metrics import cohort_metrics
 from clv_lib.metrics.segment_metrics import segment_metrics
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.orders.spend import monthly_spend
+from clv_lib.pipeline.churn import write_churn
 from clv_lib.pipeline.intake import exchange_rates, spend_rows
 from clv_lib.pipeline.states import attribute_columns, attributes, customers_as_of, scored_rfm
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
@@ -55,7 +56,7 @@ def segments(work: Workspace) -> Workspace:
 
 
 def economics(work: Workspace) -> Workspace:
-    """Write segment_metrics, cohort_metrics, acquisition_costs, metric_definitions and unit_economics."""
+    """Write figures of segments, cohorts and channels, their definitions, and the tables of churn."""
     settings = work.settings
     horizon = settings.economics.horizon_days
     predicted = work.read(CUSTOMER_PREDICTIONS).where(F.col("horizon_days") == horizon)
@@ -73,6 +74,7 @@ def economics(work: Workspace) -> Workspace:
         (COHORT_METRICS, cohort_metrics(months, members, cohort_types, work.as_of)),
         (METRIC_DEFINITIONS, definitions),
     )
+    write_churn(work, predicted)
     compared = unit_economics(months, metrics, predicted, work.read(ACQUISITION_COSTS), settings.economics, work.as_of)
     work.write(UNIT_ECONOMICS, compared)
     return work

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from clv_lib.contracts.churn import CHURN_REASONS
 from clv_lib.contracts.contract_retention import CONTRACT_RETENTION
 from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, SUBSCRIPTION_PERIODS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
 from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.orders.disposition import ACCEPTED, disposition_totals, repeated_ids
+from clv_lib.recurring.churn_reasons import churn_reasons
 from clv_lib.recurring.contract_retention import (
     RetentionTerms,
     last_complete_month,
@@ -58,7 +60,7 @@ def stored_subscriptions(work: Workspace, name: str) -> DataFrame:
 
 
 def recurring(work: Workspace) -> Workspace:
-    """Write mrr_movements, mrr_metrics and contract_retention; they are empty without subscriptions."""
+    """Write mrr_movements, mrr_metrics, contract_retention and churn_reasons: empty without subscriptions."""
     settings = work.settings.recurring
     changes = mrr_changes(work.read(SUBSCRIPTION_PERIODS))
     work.write(MRR_MOVEMENTS, mrr_movements(changes, settings.reactivation_window_months, work.as_of))
@@ -69,7 +71,11 @@ def recurring(work: Workspace) -> Workspace:
         settings.retention_counts_reactivated,
         work.as_of,
     )
-    work.write_all((MRR_METRICS, figures), (CONTRACT_RETENTION, _contract_retention(work)))
+    work.write_all(
+        (MRR_METRICS, figures),
+        (CONTRACT_RETENTION, _contract_retention(work)),
+        (CHURN_REASONS, churn_reasons(work.read(MRR_MOVEMENTS))),
+    )
     return work
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from clv_lib.report.acquisition import acquisition
+from clv_lib.report.churn import lost_and_staying
 from clv_lib.report.customers import best_segments, churn, customer_figures, customers, segment_rows
 from clv_lib.report.experiments import experiments
 from clv_lib.report.recurring import recurring
@@ -38,7 +39,7 @@ def summary(spark: SparkSession, settings: Settings, outcome: Outcome, figures: 
             f"snapshot {published.snapshot_id}, published {when:%Y-%m-%d %H:%M} UTC in {settings.lake}",
         ],
         customers(figures, settings),
-        churn(segments, settings),
+        churn(segments, settings) + lost_and_staying(spark, settings),
         best_segments(segments, settings),
         acquisition(spark, settings),
         recurring(spark, settings),

@@ -16,6 +16,7 @@ from clv_lib.settings.segments import (
     AttributeSegments,
     ChannelSegments,
     CohortSegments,
+    LifecycleSegments,
     RfmSegments,
     SegmentType,
     SqlSegments,
@@ -52,7 +53,7 @@ def _known_name(kind: SegmentType) -> Column:
             return F.col("acquisition_channel")
         case AttributeSegments():
             return F.nullif(F.trim(F.col(kind.column)), F.lit(""))
-        case SqlSegments():
+        case SqlSegments() | LifecycleSegments():
             return _first_true_case(kind.cases)
 
 
@@ -75,7 +76,7 @@ def definition(kind: SegmentType) -> str:
             return "Acquisition channel: from customers, else of the first order, else unattributed."
         case AttributeSegments():
             return f"Value of {kind.column} in customers; {UNKNOWN_SEGMENT}: not given."
-        case SqlSegments():
+        case SqlSegments() | LifecycleSegments():
             cases = "; ".join(f"{name}: {predicate}" for name, predicate in kind.cases.items())
             return f"The first that is true over customer_metrics, else {UNKNOWN_SEGMENT}: {cases}."
 

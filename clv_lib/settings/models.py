@@ -64,8 +64,18 @@ class Churn(Section):
         description="Days without an order after which a customer is churned; 31 or more, so that nobody leaves in the "
         "month of the first order.",
     )
+    gap_quantile: Annotated[float, BeforeValidator(no_boolean), Field(gt=0, lt=1)] = Field(
+        default=0.9,
+        description="Share of the gaps between orders that end within the days after which the quantile rule counts a "
+        "customer as lost.",
+    )
+    minimum_gap_count: Count = Field(
+        default=20, description="With fewer closed gaps than this a segment has no quantile of gaps."
+    )
     lifetime_cap_months: Count = Field(
-        default=60, description="Months at which the capped expected lifetime stops when churn is zero or very small."
+        default=60,
+        description="Months at which the capped expected lifetime stops when churn is zero or very small, and up to "
+        "which the mean of survival is taken.",
     )
     confidence_level: Annotated[float, Field(gt=0.5, lt=1)] = Field(
         default=0.95, description="Confidence level of published intervals, as a ratio: 0.95 is 95 %."

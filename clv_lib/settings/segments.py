@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from clv_lib.settings.numbers import Days
 from clv_lib.settings.values import IDENTIFIER, SEGMENT_NAME, check_sql, refusal
 
 UNKNOWN_SEGMENT = "unknown"
@@ -72,6 +73,31 @@ class ChannelSegments(Section):
     name: TypeName = Field(default="channel", description="Name of this segment type in the published tables.")
 
 
+class LifecycleSegments(Section):
+    """Where customers stand by their latest orders: new, active, at_risk, lapsed or reactivated."""
+
+    type: Literal["lifecycle"] = Field(description="New, active, at_risk, lapsed or reactivated, by inactivity.")
+    name: TypeName = Field(default="lifecycle", description="Name of this segment type in the published tables.")
+    new_for_days: Days = Field(default=30, description="Days from the first order in which a customer is new.")
+    at_risk_after_days: Days | None = Field(
+        default=None,
+        description="Days without an order after which a customer is at risk; none: half of inactivity_days.",
+    )
+
+    @property
+    def cases(self) -> dict[str, str]:
+        """Segment name to SQL predicate over customer_metrics, as in `SqlSegments`; the last is always true."""
+        inactivity_days = "date_diff(churn_due_date, last_order_date)"
+        at_risk_after = self.at_risk_after_days or f"{inactivity_days} / 2"
+        return {
+            "lapsed": "is_churned",
+            "new": f"days_since_first_order < {self.new_for_days}",
+            "at_risk": f"days_since_last_order > {at_risk_after}",
+            "reactivated": f"date_diff(as_of_date, reactivated_date) < {inactivity_days}",
+            "active": "true",
+        }
+
+
 class AttributeSegments(Section):
     """One segment per value of a column of the customers source."""
 
@@ -102,7 +128,13 @@ class SqlSegments(Section):
 
 
 SegmentType = Annotated[
-    RfmSegments | ValueDecileSegments | CohortSegments | ChannelSegments | AttributeSegments | SqlSegments,
+    RfmSegments
+    | ValueDecileSegments
+    | CohortSegments
+    | ChannelSegments
+    | LifecycleSegments
+    | AttributeSegments
+    | SqlSegments,
     Field(discriminator="type"),
 ]
 

@@ -9,6 +9,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
 from typing import Any
 
 Row = dict[str, Any]
@@ -104,6 +105,7 @@ def month_facts(own: Rows, back: Rows) -> Row:
         "margin_order_count": sum(row["margin_amount"] is not None for row in own),
         "first_ordered_date": min(days, default=None),
         "last_ordered_date": max(days, default=None),
+        "longest_gap_days": max((row["days_since_previous_order"] or 0 for row in own), default=0) or None,
         "first_day_net_amount": total(within_first(own, 1), "net_amount"),
         "first_day_margin_amount": total(within_first(own, 1), "margin_amount"),
         **{f"net_amount_first_{n}d": total(within_first(own, n), "net_amount") for n in (30, 90, 365)},
@@ -121,6 +123,8 @@ def metrics(history: Rows, as_of: dt.date, inactivity_days: int = 180) -> Row:
     net = total(history, "net_amount")
     is_margin_known = all(row["margin_amount"] is not None for row in history)
     is_churned = (as_of - days[-1]).days >= inactivity_days
+    gaps = {later: (later - earlier).days for earlier, later in pairwise(days)}
+    comebacks = [day for day, gap in gaps.items() if gap > inactivity_days]
     values: Row = {
         "value_status": "negative_value" if net < 0 else "ok",
         "cohort_month": days[0].replace(day=1),
@@ -150,6 +154,9 @@ def metrics(history: Rows, as_of: dt.date, inactivity_days: int = 180) -> Row:
         "first_order_date": days[0],
         "last_order_date": days[-1],
         "churned_date": days[-1] + dt.timedelta(days=inactivity_days) if is_churned else None,
+        "churn_due_date": days[-1] + dt.timedelta(days=inactivity_days),
+        "longest_gap_days": max(gaps.values(), default=None),
+        "reactivated_date": max(comebacks, default=None),
     }
     for length in (30, 60, 90, 365):
         inside = [row for row in history if (as_of - row["ordered_date"]).days < length]

@@ -52,7 +52,9 @@ POOL: dict[str, list[Any]] = {
 # Where the first values of the pool do not go together.
 GOOD_VALUES: dict[str, dict[str, Any]] = {
     "customer_orders": {"gross_amount": Decimal(3)},
-    "customer_metrics": {"is_churned": False, "churned_date": None},
+    "customer_metrics": {"is_churned": False, "churned_date": None, "reactivated_date": None},
+    "customer_survival": {"censored_count": 0},
+    "segment_churn": {"late_churned_customer_count": 0},
     "segment_metrics": {"customer_count_end": 2},
     "cohort_metrics": {"months_since_first_order": 0},
     "unit_economics": {"cac_payback_months": 0},

@@ -1,0 +1,56 @@
+"""Churn and retention in a run: spells are counted in Spark, curves are drawn on the driver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.churn import CUSTOMER_SURVIVAL, ORDER_GAPS, SEGMENT_CHURN
+from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS
+from clv_lib.contracts.silver import CUSTOMER_MONTHS
+from clv_lib.metrics.catalogue import metrics_of
+from clv_lib.metrics.order_gaps import order_gaps, spells_by_segment
+from clv_lib.metrics.segment_churn import model_churn, segment_churn
+from clv_lib.metrics.spells import spell_counts
+from clv_lib.metrics.survival import customer_survival
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyspark.sql import DataFrame
+
+    from clv_lib.contracts.types import Table
+    from clv_lib.pipeline.workspace import Workspace
+
+
+def write_churn(work: Workspace, predicted: DataFrame) -> None:
+    """Write order_gaps, customer_survival and segment_churn; segment_metrics must be there.
+
+    `predicted` are `customer_predictions` of one horizon. Collects three small tables: lengths of spells by segment,
+    and two of one row per segment.
+    """
+    churn, members = work.settings.churn, work.read(CUSTOMER_SEGMENTS)
+    counts = spell_counts(work.read(CUSTOMER_MONTHS), members, churn.inactivity_days, work.as_of).toPandas()
+    spells = spells_by_segment(counts)
+    probabilities = {row["segment_id"]: row for row in model_churn(predicted, members).collect()}
+    latest = work.read(SEGMENT_METRICS).where("is_latest")
+    columns = ("segment_id", "expected_lifetime_months", "lifetime_status")
+    expected = {row["segment_id"]: row for row in latest.select(*(F.col(name) for name in columns)).collect()}
+    gaps = order_gaps(spells, churn, work.as_of)
+    lost = segment_churn(spells, gaps, probabilities, expected, churn, work.as_of)
+    curves = customer_survival(spells, churn.confidence_level, work.as_of)
+    work.write_all(
+        *(
+            (table, _frame(work, table, rows))
+            for table, rows in ((ORDER_GAPS, gaps), (CUSTOMER_SURVIVAL, curves), (SEGMENT_CHURN, lost))
+        )
+    )
+
+
+def _frame(work: Workspace, table: Table, rows: Sequence[dict[str, Any]]) -> DataFrame:
+    """Rows made on the driver as a frame of the contract's columns, with its metrics."""
+    kinds = {field.name: field.type for field in table.fields if field not in table.metrics}
+    schema = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+    made = work.lake.spark.createDataFrame([tuple(row[name] for name in kinds) for row in rows], schema)
+    return made.withColumns(metrics_of(table)).select(*table.columns)
