@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from clv_lib.contracts.accuracy import PREDICTION_ACCURACY, PREDICTION_CALIBRATION, PREDICTION_TRACKING
+from clv_lib.contracts.accuracy import (
+    PREDICTION_ACCURACY,
+    PREDICTION_CALIBRATION,
+    PREDICTION_GROUPINGS,
+    PREDICTION_TRACKING,
+)
 from clv_lib.contracts.catalogue import METRIC_DEFINITIONS
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS, PUBLISHED
@@ -29,6 +34,7 @@ GOLD_TABLES: tuple[Table, ...] = (
     PREDICTION_ACCURACY,
     PREDICTION_CALIBRATION,
     PREDICTION_TRACKING,
+    PREDICTION_GROUPINGS,
     SEGMENT_METRICS,
     COHORT_METRICS,
     ACQUISITION_COSTS,

@@ -17,8 +17,9 @@ from clv_lib.models.pareto_nbd import ParetoNbd
 from clv_lib.models.protocol import TransactionModel
 from clv_lib.models.shifted_beta_geometric import RetentionStatistics, ShiftedBetaGeometric
 from clv_lib.models.sufficient_statistics import FloatArray, SpendStatistics, TransactionStatistics
-from clv_lib.models.survivors import SurvivorTable, survivor_table
+from clv_lib.models.survivors import SurvivorTable, gradient_of_survivor, survivor_table
 from clv_lib.models.uncertainty import (
+    gradient_of_product,
     mean_interval,
     order_interval,
     parameter_variance,
@@ -51,6 +52,8 @@ __all__ = [
     "TransactionModel",
     "TransactionStatistics",
     "discounted_purchases_if_alive",
+    "gradient_of_product",
+    "gradient_of_survivor",
     "mean_interval",
     "month_ends",
     "normalised_gini",
