@@ -17,7 +17,7 @@ from clv_lib.models.pareto_nbd import ParetoNbd
 from clv_lib.models.protocol import TransactionModel
 from clv_lib.models.shifted_beta_geometric import RetentionStatistics, ShiftedBetaGeometric
 from clv_lib.models.sufficient_statistics import FloatArray, SpendStatistics, TransactionStatistics
-from clv_lib.models.survivors import SurvivorTable, gradient_of_survivor, survivor_table
+from clv_lib.models.survivors import SurvivorTable, residual_gradient_if_alive, survivor_table
 from clv_lib.models.uncertainty import (
     gradient_of_product,
     mean_interval,
@@ -53,7 +53,6 @@ __all__ = [
     "TransactionStatistics",
     "discounted_purchases_if_alive",
     "gradient_of_product",
-    "gradient_of_survivor",
     "mean_interval",
     "month_ends",
     "normalised_gini",
@@ -62,6 +61,7 @@ __all__ = [
     "parameter_variance",
     "predicted_decile",
     "probability_interval",
+    "residual_gradient_if_alive",
     "residual_purchases_if_alive",
     "spearman",
     "sum_interval",

@@ -56,7 +56,7 @@ def predictions(work: Workspace) -> Workspace:
     """Write the fits, the predictions of customers and segments with their bands, and how accurate the models are."""
     settings, metrics = work.settings.predictions, work.read(CUSTOMER_METRICS)
     fits = fit_models(metrics, settings)
-    compared = _compare(work, metrics)
+    compared = compare_models(work, metrics)
     choice = choose(fits, compared.accuracy, settings)
     work.progress.info(f"model of orders: {choice.name} ({choice.reasons[choice.name]})")
     verdict = compare_groups(work, compared.latest, choice.name)
@@ -85,7 +85,7 @@ def predictions(work: Workspace) -> Workspace:
 
 
 @dataclass
-class _Compared:
+class Compared:
     """Rows of the tables of accuracy, those of `accuracy` by column name, and the holdout that ends at as_of."""
 
     accuracy: list[dict[str, Any]] = field(default_factory=list)
@@ -94,10 +94,10 @@ class _Compared:
     latest: LatestHoldout | None = None
 
 
-def _compare(work: Workspace, metrics: DataFrame) -> _Compared:
+def compare_models(work: Workspace, metrics: DataFrame) -> Compared:
     """Every model and baseline on every holdout, the latest first, as far as the history reaches."""
     settings = work.settings.predictions
-    compared, after = _Compared(), metrics
+    compared, after = Compared(), metrics
     for end in _calibration_ends(work):
         holdout = Holdout(end, settings.holdout_days, work.settings.churn.inactivity_days, settings.interval_level)
         before = work.keep(customers_as_of(work, end))

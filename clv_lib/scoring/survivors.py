@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from clv_lib.models import (
     FloatArray,
     SurvivorTable,
     TransactionModel,
-    gradient_of_survivor,
+    residual_gradient_if_alive,
     residual_purchases_if_alive,
     survivor_table,
 )
@@ -35,7 +34,6 @@ SURVIVOR_SCHEMA = (
 """gradients: of mean, discounted and residual, one after the other; one array is unpacked faster than three."""
 
 _NUMBERS = ("mean", "second_moment", "none", "discounted")
-_GRADIENT_NODES = 20
 
 
 @dataclass(frozen=True)
@@ -114,17 +112,13 @@ def unpacked(rows: pd.DataFrame) -> tuple[SurvivorTable, Residual]:
 
 
 def _residual(model: TransactionModel, x: FloatArray, age: FloatArray, annual_discount_rate: float) -> Residual:
-    """Fewer nodes are enough for the gradient, eight more of these sums: they give it to about 1e-4."""
     if annual_discount_rate == 0:
         return Residual(np.full_like(x, np.nan), np.full((len(x), len(model.parameter_names)), np.nan))
-    evaluate = partial(
-        residual_purchases_if_alive,
-        frequency=x,
-        age=age,
-        annual_discount_rate=annual_discount_rate,
-        time_unit_days=TIME_UNIT_DAYS,
+    purchases, gradient = (
+        evaluate(model, x, age, annual_discount_rate=annual_discount_rate, time_unit_days=TIME_UNIT_DAYS)
+        for evaluate in (residual_purchases_if_alive, residual_gradient_if_alive)
     )
-    return Residual(evaluate(model), gradient_of_survivor(model, partial(evaluate, nodes=_GRADIENT_NODES)))
+    return Residual(purchases, gradient)
 
 
 def _columns(table: SurvivorTable, residual: Residual) -> dict[str, Any]:
