@@ -204,11 +204,12 @@ def test_a_grouping_is_taken_only_if_it_beats_the_pooled_fit(published: Any, vie
             assert sum(row[name] for row in own) == pytest.approx(total[name], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_an_earlier_holdout_is_compared_as_the_latest(published: Any, views: SparkSession) -> None:
     """Two origins, one model: customers and orders of both periods, counted from the stored orders."""
     demo = published.demo
     changed = demo.settings.predictions.model_copy(update={"holdout_origins": 2, "model": "mbg_nbd"})
-    settings = demo.settings.model_copy(update={"predictions": changed})
+    settings = demo.settings.model_copy(update={"predictions": changed, "segments": ()})
     begun = begin(demo.lake.spark, settings, demo.as_of, published.outcome.publication.published_at)
     work = replace(begun, run=published.outcome.run)
     try:
