@@ -91,7 +91,10 @@ def assign(work: Workspace, metrics: DataFrame, fits: Fits, grouping: str | None
     grouped = with_groups(metrics, attributes(work), groupings)
     counted = counted_by_group(sampled(grouped, fits.sampled_share), groupings)
     enough = work.settings.predictions.minimum_group_customers
-    own = {name: fit_groups(counted, grouping, name, enough) for name in {model_name, churn_model(model_name)}}
+    own = {
+        name: fit_groups(counted, grouping, name, enough)
+        for name in dict.fromkeys((model_name, churn_model(model_name)))
+    }
     usable = [segment_id for segment_id, fit in own[model_name].items() if fit.model is not None]
     others = sorted(set(own[model_name]) - set(usable))
     if others:
