@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from clv_lib.contracts.accuracy import PREDICTION_ACCURACY, PREDICTION_CALIBRATION, PREDICTION_TRACKING
+from clv_lib.contracts.accuracy import (
+    PREDICTION_ACCURACY,
+    PREDICTION_CALIBRATION,
+    PREDICTION_GROUPINGS,
+    PREDICTION_TRACKING,
+)
 from clv_lib.contracts.catalogue import METRIC_DEFINITIONS
 from clv_lib.contracts.churn import CHURN_REASONS, CUSTOMER_SURVIVAL, ORDER_GAPS, SEGMENT_CHURN
 from clv_lib.contracts.cohorts import COHORT_METRICS
@@ -33,6 +38,7 @@ GOLD_TABLES: tuple[Table, ...] = (
     PREDICTION_CALIBRATION,
     PREDICTION_TRACKING,
     EXPERIMENT_RESULTS,
+    PREDICTION_GROUPINGS,
     SEGMENT_METRICS,
     COHORT_METRICS,
     ORDER_GAPS,

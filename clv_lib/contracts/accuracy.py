@@ -45,7 +45,12 @@ PREDICTION_ACCURACY = Table(
         _HOLDOUT,
         Field("segment_id", "string", "Segment at the end of calibration; all:all is every customer.", required=True),
         Field("is_baseline", "boolean", "A baseline, not a model.", required=True),
-        Field("is_published_model", "boolean", "customer_predictions come from this model.", required=True),
+        Field(
+            "is_published_model",
+            "boolean",
+            "customer_predictions come from this model. Compared is its pooled fit; per group: prediction_groupings.",
+            required=True,
+        ),
         count("customer_count", "Customers compared: those with an order up to the end of calibration."),
         Field(
             "sampled_share",
@@ -138,6 +143,63 @@ PREDICTION_TRACKING = Table(
         Field("cumulative_actual_orders", "double", "Up to the end of the month.", required=True),
         Field("cumulative_predicted_orders", "double", "Up to the end of the month.", required=True),
         Field("is_holdout", "boolean", "The month ends after the calibration.", required=True),
+        _AS_OF,
+    ),
+)
+
+PREDICTION_GROUPINGS = Table(
+    name="prediction_groupings",
+    layer="gold",
+    grain="one row per grouping and group, and one for all customers: fits per group beside the pooled fit",
+    key=("grouping", "segment_id"),
+    partition_by=SNAPSHOT,
+    may_be_empty=True,
+    fields=(
+        Field("grouping", "string", "Segment type, or first_order_value_band, by which was fitted.", required=True),
+        Field("segment_id", "string", "The group; all:all is every customer, each by the fit used.", required=True),
+        Field(
+            "model_id", "string", "The published model of orders.", True, within("model_id", TRANSACTION_MODEL_NAMES)
+        ),
+        _CALIBRATION_END,
+        _HOLDOUT,
+        figure("lower_value", "first_order_value_band: first days above this are in the band; NULL: no low end."),
+        figure("upper_value", "first_order_value_band: first days up to this are in the band; NULL: no high end."),
+        count("fitted_customer_count", "Customers of the group at the end of calibration, to whom it was fitted."),
+        count("customer_count", "Customers compared."),
+        Field(
+            "sampled_share",
+            "double",
+            "Share of the customers that was compared (by hash of the id); 1: all.",
+            True,
+            "sampled_share > 0 and sampled_share <= 1",
+        ),
+        status(
+            "fit_used", "Whose fit said the group's figures; mixed: some groups their own.", "own", "pooled", "mixed"
+        ),
+        Field("fit_status", "string", "converged, or why the group's own fit is not used; NULL for all customers."),
+        figure("actual_orders", "Days with orders in the horizon."),
+        *(
+            figure(f"{who}_{name}", f"{meaning} {by}")
+            for name, meaning in (
+                ("predicted_orders", "Expected days with orders,"),
+                ("bias_ratio", "Expected / actual_orders,"),
+                ("mae", "Mean absolute error per customer,"),
+                ("rmse", "Root mean squared error per customer,"),
+                ("wape", "Sum of absolute errors / actual_orders,"),
+                ("log_score", "Mean log-density of what a customer did in the holdout; higher is better,"),
+            )
+            for who, by in (("pooled", "by the pooled fit."), ("grouped", "by the fit used."))
+        ),
+        figure("log_score_gain", "grouped_log_score - pooled_log_score."),
+        figure("log_score_gain_standard_error", "Its standard error over customers; NULL: one customer."),
+        Field(
+            "beats_pooled",
+            "boolean",
+            "log_score_gain is above two standard errors and grouped_rmse below pooled_rmse.",
+            required=True,
+        ),
+        Field("is_taken", "boolean", "customer_predictions come from the fits of this grouping.", required=True),
+        Field("reason", "string", "Why the grouping was taken or not.", required=True),
         _AS_OF,
     ),
 )

@@ -48,6 +48,12 @@ CUSTOMER_PREDICTIONS = Table(
         _CUSTOMER,
         _MODEL,
         _HORIZON,
+        Field(
+            "fit_segment_id",
+            "string",
+            "Whose fit of the model of orders scored the customer, in model_fits; all:all is the pooled fit.",
+            required=True,
+        ),
         _BASIS,
         probability("probability_alive", "P(alive) of the transaction model; BG/NBD calls every one-time buyer alive."),
         probability("probability_alive_lower", "Low end of its interval (uncertainty of the parameters)."),
@@ -83,6 +89,8 @@ CUSTOMER_PREDICTIONS = Table(
             "residual_clv_amount",
             "Expected discounted value of all future orders, without a horizon; NULL: no discount.",
         ),
+        predicted_money("residual_clv_mean_lower_amount", "Low end of the interval of that mean (parameters only)."),
+        predicted_money("residual_clv_mean_upper_amount", "High end of the interval of that mean (parameters only)."),
         Field("total_clv_amount", MONEY_SUM, "historic_clv_amount + predicted_clv_amount."),
         Field(
             "spend_tier",
@@ -125,6 +133,7 @@ CUSTOMER_PREDICTIONS = Table(
         ordered("orders_lower", "orders_upper"),
         ordered("predicted_clv_mean_lower_amount", "predicted_clv_amount", "predicted_clv_mean_upper_amount"),
         ordered("predicted_clv_lower_amount", "predicted_clv_upper_amount"),
+        ordered("residual_clv_mean_lower_amount", "residual_clv_amount", "residual_clv_mean_upper_amount"),
     ),
     measures={
         "rows": "count(1)",
@@ -196,12 +205,12 @@ PREDICTION_BANDS = Table(
 MODEL_FITS = Table(
     name="model_fits",
     layer="gold",
-    grain="one row per model and parameter",
+    grain="one row per model, group of customers that it was fitted to, and parameter",
     key=("model_id", "segment_id", "parameter"),
     partition_by=SNAPSHOT,
     fields=(
         Field("model_id", "string", "bg_nbd, mbg_nbd, pareto_nbd, gamma_gamma, nbd.", required=True),
-        Field("segment_id", "string", "Whose customers; all:all is the pooled fit.", required=True),
+        Field("segment_id", "string", "Whose customers; all:all is the pooled fit. Groups: if taken.", required=True),
         Field("parameter", "string", "Name of the parameter.", required=True),
         Field("estimate", "double", "Maximum-likelihood estimate, time in weeks; NULL: no fit."),
         Field("standard_error", "double", "From the Hessian of the log-parameters (delta method)."),
@@ -227,7 +236,11 @@ MODEL_FITS = Table(
         Field("gradient_norm", "double", "Norm of the gradient of the mean log-likelihood."),
         Field("fit_status", "string", "converged, or why the fit is not used.", required=True),
         Field("is_published_model", "boolean", "customer_predictions come from this fit.", required=True),
-        Field("selection_reason", "string", "Why the model of orders was taken or not; NULL: not a candidate."),
+        Field(
+            "selection_reason",
+            "string",
+            "Why the model of orders, or the fit of a group, was taken or not; NULL: not a candidate.",
+        ),
         Field("time_unit_days", "double", "Days per unit of time of the parameters.", required=True),
         _AS_OF,
     ),

@@ -18,8 +18,9 @@ from clv_lib.models.pareto_nbd import ParetoNbd
 from clv_lib.models.protocol import TransactionModel
 from clv_lib.models.shifted_beta_geometric import RetentionStatistics, ShiftedBetaGeometric
 from clv_lib.models.sufficient_statistics import FloatArray, SpendStatistics, TransactionStatistics
-from clv_lib.models.survivors import SurvivorTable, survivor_table
+from clv_lib.models.survivors import SurvivorTable, residual_gradient_if_alive, survivor_table
 from clv_lib.models.uncertainty import (
+    gradient_of_product,
     mean_interval,
     order_interval,
     parameter_variance,
@@ -54,6 +55,7 @@ __all__ = [
     "TransactionModel",
     "TransactionStatistics",
     "discounted_purchases_if_alive",
+    "gradient_of_product",
     "kaplan_meier",
     "mean_interval",
     "month_ends",
@@ -63,6 +65,7 @@ __all__ = [
     "parameter_variance",
     "predicted_decile",
     "probability_interval",
+    "residual_gradient_if_alive",
     "residual_purchases_if_alive",
     "spearman",
     "sum_interval",

@@ -12,8 +12,9 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import interpolate
 
-from clv_lib.models.discounting import discounted_purchases_if_alive
+from clv_lib.models.discounting import discounted_purchases_if_alive, residual_purchases_if_alive
 from clv_lib.models.protocol import TransactionModel
 from clv_lib.models.sufficient_statistics import FloatArray, IntArray, as_floats
 
@@ -28,6 +29,8 @@ _LEVEL_TOLERANCE = 1e-9
 _DIFFERENCE = 1e-3
 _CELLS_AT_A_TIME = 2_000_000
 _MOST_ORDERS = 2**22
+_RESIDUAL_NODES = 20
+_AGES = 16
 
 ModelT = TypeVar("ModelT", bound=TransactionModel)
 
@@ -141,3 +144,40 @@ def gradient_of_survivor(model: ModelT, function: Callable[[ModelT], FloatArray]
         up, down = (function(replace(model, **{name: value * np.exp(step)})) for step in (_DIFFERENCE, -_DIFFERENCE))  # type: ignore[type-var]
         columns.append((up - down) / (2 * _DIFFERENCE))
     return np.stack(columns, axis=-1)
+
+
+def residual_gradient_if_alive(
+    model: ModelT, frequency: FloatArray, age: FloatArray, *, annual_discount_rate: float, time_unit_days: float = 7.0
+) -> FloatArray:
+    """Gradient of residual_purchases_if_alive in the log-parameters, shape (rows, parameters), right to 1e-3 of it.
+
+    For a given x it is a smooth function of T, so it is evaluated at no more than 16 ages per x (Chebyshev's nodes of
+    the logarithm of T + alpha, or + beta where that is less) and interpolated: the far future is dear to evaluate.
+    """
+    shift = min(model.alpha, getattr(model, "beta", model.alpha))  # type: ignore[attr-defined]
+
+    def exact(x: FloatArray, ages: FloatArray) -> FloatArray:
+        return gradient_of_survivor(
+            model,
+            lambda m: residual_purchases_if_alive(
+                m,
+                x,
+                ages,
+                annual_discount_rate=annual_discount_rate,
+                time_unit_days=time_unit_days,
+                nodes=_RESIDUAL_NODES,
+            ),
+        )
+
+    gradient = np.zeros((len(frequency), len(model.parameter_names)))
+    dense = [x for x in np.unique(frequency) if len(np.unique(age[frequency == x])) > _AGES]
+    rest = ~np.isin(frequency, dense)
+    gradient[rest] = exact(frequency[rest], age[rest])
+    for x in dense:
+        rows = frequency == x
+        position = np.log(age[rows] + shift)
+        middle, half = (position.max() + position.min()) / 2, (position.max() - position.min()) / 2
+        nodes = middle + half * np.cos((2 * np.arange(_AGES) + 1) * np.pi / (2 * _AGES))
+        values = exact(np.full(_AGES, x), np.exp(nodes) - shift)
+        gradient[rows] = interpolate.BarycentricInterpolator(nodes, values)(position)
+    return gradient

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.accuracy import PREDICTION_ACCURACY, PREDICTION_CALIBRATION, PREDICTION_TRACKING
+from clv_lib.contracts.accuracy import (
+    PREDICTION_ACCURACY,
+    PREDICTION_CALIBRATION,
+    PREDICTION_GROUPINGS,
+    PREDICTION_TRACKING,
+)
 from clv_lib.contracts.customers import CUSTOMER_METRICS
 from clv_lib.contracts.predictions import (
     CUSTOMER_PREDICTIONS,
@@ -21,6 +26,7 @@ from clv_lib.contracts.predictions import (
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.contracts.types import Table
+from clv_lib.pipeline.grouping import LatestHoldout, assign, compare_groups
 from clv_lib.pipeline.states import customers_as_of, segments_as_of
 from clv_lib.scoring import (
     Fits,
@@ -50,12 +56,14 @@ def predictions(work: Workspace) -> Workspace:
     """Write the fits, the predictions of customers and segments with their bands, and how accurate the models are."""
     settings, metrics = work.settings.predictions, work.read(CUSTOMER_METRICS)
     fits = fit_models(metrics, settings)
-    compared = _compare(work, metrics)
+    compared = compare_models(work, metrics)
     choice = choose(fits, compared.accuracy, settings)
     work.progress.info(f"model of orders: {choice.name} ({choice.reasons[choice.name]})")
-    chosen = scorers(fits, choice.name)
+    verdict = compare_groups(work, compared.latest, choice.name)
+    own = assign(work, metrics, fits, verdict.grouping, choice.name)
+    chosen = scorers(fits, choice.name, own.fits)
     rate, level = settings.annual_discount_rate, settings.interval_level
-    foreseen = work.keep(forecasts(metrics, distinct_pairs(metrics), chosen, settings.horizons_days, rate, level))
+    foreseen = work.keep(forecasts(own.states, distinct_pairs(own.states), chosen, settings.horizons_days, rate, level))
     cuts = spend_tier_cuts(foreseen, settings)
     work.write(CUSTOMER_PREDICTIONS, customer_predictions(foreseen, chosen, cuts, settings, work.as_of))
     sums = segment_sums(foreseen, work.read(CUSTOMER_SEGMENTS)).toPandas()
@@ -65,10 +73,11 @@ def predictions(work: Workspace) -> Workspace:
             (table, _frame(work, table, rows))
             for table, rows in (
                 (SEGMENT_PREDICTIONS, segment_predictions(sums, chosen, settings, work.as_of)),
-                (MODEL_FITS, model_fits(fits, choice, work.as_of)),
+                (MODEL_FITS, model_fits(fits, choice, work.as_of, own.fits)),
                 (PREDICTION_ACCURACY, accuracy_table(compared.accuracy, choice)),
                 (PREDICTION_CALIBRATION, compared.calibration),
                 (PREDICTION_TRACKING, compared.tracking),
+                (PREDICTION_GROUPINGS, verdict.rows),
             )
         ),
     )
@@ -76,18 +85,19 @@ def predictions(work: Workspace) -> Workspace:
 
 
 @dataclass
-class _Compared:
-    """Rows of the tables of accuracy; those of `accuracy` by column name."""
+class Compared:
+    """Rows of the tables of accuracy, those of `accuracy` by column name, and the holdout that ends at as_of."""
 
     accuracy: list[dict[str, Any]] = field(default_factory=list)
     calibration: list[tuple[object, ...]] = field(default_factory=list)
     tracking: list[tuple[object, ...]] = field(default_factory=list)
+    latest: LatestHoldout | None = None
 
 
-def _compare(work: Workspace, metrics: DataFrame) -> _Compared:
+def compare_models(work: Workspace, metrics: DataFrame) -> Compared:
     """Every model and baseline on every holdout, the latest first, as far as the history reaches."""
     settings = work.settings.predictions
-    compared, after = _Compared(), metrics
+    compared, after = Compared(), metrics
     for end in _calibration_ends(work):
         holdout = Holdout(end, settings.holdout_days, work.settings.churn.inactivity_days, settings.interval_level)
         before = work.keep(customers_as_of(work, end))
@@ -106,6 +116,7 @@ def _compare(work: Workspace, metrics: DataFrame) -> _Compared:
         compared.accuracy += accuracy_rows(counted, fits, holdout, share, work.as_of)
         compared.calibration += calibration_rows(counted, holdout, work.as_of)
         compared.tracking += _tracked(work, before, fits, end)
+        compared.latest = compared.latest or LatestHoldout(holdout, before, known, share, fits)
         after = before
     return compared
 

@@ -24,6 +24,11 @@ _ACCURACY = """
 SELECT * FROM prediction_accuracy WHERE segment_id = 'all:all' ORDER BY calibration_end_date DESC, model_id
 """
 
+_GROUPINGS = """
+SELECT grouping, is_taken, reason FROM prediction_groupings WHERE segment_id = 'all:all'
+ORDER BY is_taken DESC, log_score_gain DESC, grouping
+"""
+
 _CHECKS = """
 SELECT table_name, expectation, meaning, severity, is_success, observed_value, threshold
 FROM data_quality_results ORDER BY table_name, expectation
@@ -50,7 +55,11 @@ def model_fit(spark: SparkSession) -> list[str]:
     fits = [list(fit) for _, fit in groupby(rows, key=lambda row: (row["model_id"], row["segment_id"]))]
     taken = [fit for fit in fits if fit[0]["is_published_model"] or fit[0]["model_id"] == SPEND_MODEL]
     lines = [line for fit in taken for line in _fit_lines(fit)]
-    lines += [line for fit in taken if fit[0]["selection_reason"] for line in wrapped(_taken(fit[0]), "  taken: ")]
+    pooled = [fit[0] for fit in taken if fit[0]["segment_id"] == "all:all" and fit[0]["selection_reason"]]
+    lines += [line for row in pooled for line in wrapped(_taken(row), "  taken: ")]
+    for row in spark.sql(_GROUPINGS).collect():
+        verdict = "taken" if row["is_taken"] else "not taken"
+        lines += wrapped(f"{verdict}, {row['reason']}", f"  fits by {row['grouping']}: ")
     others = [_short(fit[0]) for fit in fits if fit not in taken]
     if others:
         lines += wrapped(", ".join(others), "  also fitted: ")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from clv_lib.scoring.fits import Choice, Fits, Scorers, fit_models, model_fits, scorers
+from clv_lib.scoring.fits import Choice, Fits, Scorers, churn_model, fit_models, model_fits, scorers
 from clv_lib.scoring.forecasts import forecasts
+from clv_lib.scoring.groups import Groupings, assigned, counted_by_group, with_groups
 from clv_lib.scoring.predictions import (
     customer_predictions,
     prediction_bands,
@@ -15,7 +16,11 @@ from clv_lib.scoring.predictions import (
 __all__ = [
     "Choice",
     "Fits",
+    "Groupings",
     "Scorers",
+    "assigned",
+    "churn_model",
+    "counted_by_group",
     "customer_predictions",
     "fit_models",
     "forecasts",
@@ -25,4 +30,5 @@ __all__ = [
     "segment_predictions",
     "segment_sums",
     "spend_tier_cuts",
+    "with_groups",
 ]

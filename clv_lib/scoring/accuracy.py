@@ -23,8 +23,9 @@ from clv_lib.models import (
     sum_interval,
     top_decile_capture,
 )
-from clv_lib.scoring.fits import AUTO, POOLED_SEGMENT, Choice, Fits
+from clv_lib.scoring.fits import POOLED_SEGMENT, Choice, Fits
 from clv_lib.scoring.holdout import ACTIVITY, AMOUNT, FREQUENCY, ORDERS
+from clv_lib.settings.predictions import AUTO
 
 if TYPE_CHECKING:
     from clv_lib.models import FloatArray

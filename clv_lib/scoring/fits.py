@@ -23,6 +23,7 @@ from clv_lib.scoring.statistics import (
     spend_statistics,
     transaction_statistics,
 )
+from clv_lib.settings.predictions import AUTO
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from clv_lib.settings.predictions import Predictions
 
 POOLED_SEGMENT = "all:all"
-AUTO = "auto"
+
+GroupFits = Mapping[str, Fitted[TransactionModel]]
+"""Fits of one model by segment_id, those included that are not usable."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,36 @@ class Choice:
 
 @dataclass(frozen=True)
 class Scorers:
-    """What scoring needs: the published fits, and the one that says who may have left."""
+    """What scoring needs: the published fits of orders, those that say who may have left, and the one of spend.
 
-    transactions: Fitted[TransactionModel]
-    churn: Fitted[TransactionModel]
+    transactions, churn: usable fits by segment_id, and the pooled one, usable or not, as POOLED_SEGMENT: that is all of
+    them where no grouping is taken. Spend is pooled.
+    """
+
+    transactions: GroupFits
+    churn: GroupFits
     spend: Fitted[GammaGamma]
+
+    @classmethod
+    def of_pooled(
+        cls, transactions: Fitted[TransactionModel], churn: Fitted[TransactionModel], spend: Fitted[GammaGamma]
+    ) -> Scorers:
+        """One fit of each for everybody."""
+        return cls({POOLED_SEGMENT: transactions}, {POOLED_SEGMENT: churn}, spend)
+
+    @property
+    def pooled(self) -> Fitted[TransactionModel]:
+        """The fit of all customers."""
+        return self.transactions[POOLED_SEGMENT]
+
+    def churn_of(self, segment_id: str) -> Fitted[TransactionModel]:
+        """The fit that says which customers of a group may have left."""
+        return self.churn.get(segment_id, self.churn[POOLED_SEGMENT])
 
     @property
     def model_id(self) -> str:
         """Name of the combined model in `customer_predictions`."""
-        return f"{self.transactions.name}+{self.spend.name}"
+        return f"{self.pooled.name}+{self.spend.name}"
 
 
 def candidate_names(settings: Predictions) -> tuple[str, ...]:
@@ -102,24 +125,46 @@ def fit_models(states: DataFrame, settings: Predictions) -> Fits:
     )
 
 
-def scorers(fits: Fits, chosen: str) -> Scorers:
-    """The fits that score: the chosen one, and for churn MBG/NBD where the chosen one is BG/NBD."""
-    churn = MbgNbd.name if chosen == BgNbd.name else chosen
-    return Scorers(fits.candidates[chosen], fits.candidates[churn], fits.spend)
+def churn_model(chosen: str) -> str:
+    """The model that says who may have left: MBG/NBD where the chosen one is BG/NBD, else the chosen one."""
+    return MbgNbd.name if chosen == BgNbd.name else chosen
 
 
-def model_fits(fits: Fits, choice: Choice, as_of: dt.date) -> list[tuple[object, ...]]:
-    """Rows of contract `model_fits`. Grain: model and parameter."""
+def scorers(fits: Fits, chosen: str, groups: Mapping[str, GroupFits] | None = None) -> Scorers:
+    """The fits that score: those of the chosen model, and of its `churn_model` for churn.
+
+    `groups` are fits of both by the name of the model, if a grouping is taken; those that are not usable are left out.
+    """
+
+    def by_group(name: str) -> GroupFits:
+        own = {} if groups is None else {key: fit for key, fit in groups[name].items() if fit.model is not None}
+        return {POOLED_SEGMENT: fits.candidates[name], **own}
+
+    return Scorers(by_group(chosen), by_group(churn_model(chosen)), fits.spend)
+
+
+def model_fits(
+    fits: Fits, choice: Choice, as_of: dt.date, groups: Mapping[str, GroupFits] | None = None
+) -> list[tuple[object, ...]]:
+    """Rows of contract `model_fits`. Grain: model, segment and parameter; `groups` as in `scorers`."""
     every: list[Fitted[Any]] = [*fits.candidates.values(), fits.baseline, fits.spend]
-    return [row for fit in every for row in _fit_rows(fit, fits, choice, as_of)]
+    rows = [row for fit in every for row in _fit_rows(fit, POOLED_SEGMENT, fits, choice, as_of)]
+    for by_group in (groups or {}).values():
+        for segment_id, fit in by_group.items():
+            why = "scores its group" if fit.converged else "not usable: its group is scored by the pooled fit"
+            own = Choice(choice.name, {fit.name: why})
+            rows += _fit_rows(fit, segment_id, fits, own, as_of)
+    return rows
 
 
-def _fit_rows(fit: Fitted[Any], fits: Fits, choice: Choice, as_of: dt.date) -> list[tuple[object, ...]]:
+def _fit_rows(
+    fit: Fitted[Any], segment_id: str, fits: Fits, choice: Choice, as_of: dt.date
+) -> list[tuple[object, ...]]:
     is_spend = fit.name == GammaGamma.name
     return [
         (
             fit.name,
-            POOLED_SEGMENT,
+            segment_id,
             parameter,
             estimate,
             error,

@@ -18,6 +18,7 @@ from clv_lib.models import (
     FloatArray,
     GammaGamma,
     TransactionModel,
+    gradient_of_product,
     mean_interval,
     order_forecast,
     order_interval,
@@ -26,8 +27,9 @@ from clv_lib.models import (
     value_forecast,
     value_interval,
 )
-from clv_lib.scoring.statistics import TIME_UNIT_DAYS
-from clv_lib.scoring.survivors import PAIR, survivors, unpacked
+from clv_lib.scoring.groups import FIT_SEGMENT
+from clv_lib.scoring.statistics import HISTORY, TIME_UNIT_DAYS
+from clv_lib.scoring.survivors import PAIR, Residual, survivors, unpacked
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -60,6 +62,8 @@ FORECASTS = (
     "value_variance",
     *VALUE_GRADIENT,
     "residual_value",
+    "residual_value_lower",
+    "residual_value_upper",
 )
 _SCHEMA = ", ".join(f"{name} double" for name in FORECASTS)
 
@@ -74,30 +78,28 @@ def forecasts(
 ) -> DataFrame:
     """`states` with a struct `forecast` of FORECASTS. Grain: customer and horizon_days.
 
-    `states` has the four btyd columns of `customer_metrics`, `pairs` are its `distinct_pairs`. Orders are days with
-    orders within the horizon; values are discounted, in the currency of btyd_monetary_value. `_lower` and `_upper` of
-    an expected figure hold the uncertainty of the parameters, `orders_` and `value_` are predictive intervals with the
-    customer's own randomness. Value is NULL without a spend model, and for a repeat customer without a known value; all
-    is NULL without a model of orders.
+    `states` has the four btyd columns of `customer_metrics` and FIT_SEGMENT, which names one of the scorers' fits for
+    each customer; `pairs` are its `distinct_pairs`. Orders are days with orders within the horizon; values are
+    discounted, in the currency of btyd_monetary_value. `_lower` and `_upper` of an expected figure hold the uncertainty
+    of the parameters, `orders_` and `value_` are predictive intervals with the customer's own randomness. Value is NULL
+    without a spend model, and for a repeat customer without a known value; all is NULL without a model of orders.
     """
     horizons = F.explode(F.array(*(F.lit(days) for days in horizons_days)))
     rows = states.withColumn("horizon_days", horizons)
-    model = scorers.transactions.model
-    if model is None:
+    if scorers.pooled.model is None:
         return rows.withColumn("forecast", F.lit(None).cast(f"struct<{_SCHEMA.replace(' ', ':').replace(',:', ',')}>"))
-    table = survivors(states.sparkSession, pairs, model, horizons_days, annual_discount_rate)
+    table = survivors(states.sparkSession, pairs, scorers.transactions, horizons_days, annual_discount_rate)
     known = rows.join(F.broadcast(table), [*PAIR, "horizon_days"], "left")
-    history = ("btyd_frequency", "btyd_recency_days", "btyd_age_days", "btyd_monetary_value")
-    arguments = [F.col(name).cast("double") for name in history]
+    arguments = [F.col(name).cast("double") for name in (*HISTORY, "btyd_monetary_value")]
     forecast = pandas_udf(_forecaster(scorers, level), _SCHEMA)  # type: ignore[call-overload]
-    return known.withColumn("forecast", forecast(*arguments, F.col("survivor"))).drop("survivor")
+    return known.withColumn("forecast", forecast(F.col(FIT_SEGMENT), *arguments, F.col("survivor"))).drop("survivor")
 
 
 def _forecaster(scorers: Scorers, level: float) -> Callable[..., pd.DataFrame]:
-    """The function of an Arrow batch; only the fits and the level travel to the workers."""
-    transactions, churn, spend = scorers.transactions, scorers.churn, scorers.spend
+    """The function of an Arrow batch, group by group; only the fits and the level travel to the workers."""
 
     def forecast(
+        segment_id: pd.Series,
         frequency: pd.Series,
         recency_days: pd.Series,
         age_days: pd.Series,
@@ -106,12 +108,29 @@ def _forecaster(scorers: Scorers, level: float) -> Callable[..., pd.DataFrame]:
     ) -> pd.DataFrame:
         x, m = frequency.to_numpy(float), mean_spend.to_numpy(float)
         recency, age = (days.to_numpy(float) / TIME_UNIT_DAYS for days in (recency_days, age_days))
-        columns = _forecast(transactions, spend, (x, recency, age, m), survivor, level)
-        if churn.model is not None:
-            columns["churn_probability"] = 1 - churn.model.probability_alive(x, recency, age)
-        return pd.DataFrame({name: columns.get(name, np.full(len(x), np.nan)) for name in FORECASTS})
+        figures = {name: np.full(len(x), np.nan) for name in FORECASTS}
+        for segment, rows in segment_id.groupby(segment_id).indices.items():
+            history = (x[rows], recency[rows], age[rows], m[rows])
+            for name, values in _of_group(scorers, str(segment), history, survivor.iloc[rows], level).items():
+                figures[name][rows] = values
+        return pd.DataFrame(figures)
 
     return forecast
+
+
+def _of_group(
+    scorers: Scorers,
+    segment_id: str,
+    history: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    survivor: pd.DataFrame,
+    level: float,
+) -> dict[str, FloatArray]:
+    """Figures of customers of one fit, with the churn probability of the model that may be another."""
+    figures = _forecast(scorers.transactions[segment_id], scorers.spend, history, survivor, level)
+    churn = scorers.churn_of(segment_id).model
+    if churn is not None:
+        figures["churn_probability"] = 1 - churn.probability_alive(*history[:3])
+    return figures
 
 
 def _forecast(
@@ -124,7 +143,7 @@ def _forecast(
     """Figures of customers by name; history: x, recency and age in weeks, mean value of repeat days."""
     x, recency, age, m = history
     model = transactions.model
-    if model is None or not len(x):
+    if model is None:
         return {}
     table, residual = unpacked(survivor)
     alive = model.probability_alive(x, recency, age)
@@ -148,7 +167,8 @@ def _forecast(
         return figures
     positive = np.maximum(m, 0.0)
     moments = spend.model.spend_moments(x, positive)
-    value = value_forecast(alive, gradient, table, moments, spend.model.expected_spend_gradient(x, positive))
+    spend_gradient = spend.model.expected_spend_gradient(x, positive)
+    value = value_forecast(alive, gradient, table, moments, spend_gradient)
     ends = value_interval(level, value, alive, table, moments, (covariance, spend.log_covariance))
     return figures | {
         "expected_order_value": moments.mean,
@@ -157,8 +177,36 @@ def _forecast(
         **_ends("value", (ends.low, ends.high)),
         "value_variance": value.own_variance,
         **_by_parameter(VALUE_GRADIENT, np.concatenate([value.order_gradient, value.spend_gradient], axis=1)),
-        "residual_value": alive * residual * moments.mean,
+        **_of_residual(
+            (alive, gradient),
+            residual,
+            (moments.mean, spend_gradient),
+            (covariance, spend.log_covariance),
+            level,
+        ),
     }
+
+
+def _of_residual(
+    alive: tuple[FloatArray, FloatArray],
+    residual: Residual,
+    spend: tuple[FloatArray, FloatArray],
+    covariances: tuple[FloatArray, FloatArray],
+    level: float,
+) -> Mapping[str, FloatArray]:
+    """Value without a horizon, p R E[M], and the interval of this mean by the delta method; no predictive one.
+
+    alive, spend: P(alive) and E[M], each with its gradient. What a customer does at random over an infinite horizon has
+    no second moment in the survivor table.
+    """
+    (p, by_alive), (mean_spend, by_spend) = alive, spend
+    orders = p * residual.purchases
+    value = orders * mean_spend
+    by_orders = mean_spend[..., None] * gradient_of_product(p, by_alive, residual.purchases, residual.gradient)
+    spread = parameter_variance(by_orders, covariances[0])
+    spread = spread + parameter_variance(orders[..., None] * by_spend, covariances[1])
+    ends = _around("residual_value", value, mean_interval(value, spread, level))
+    return {"residual_value": value, **ends}
 
 
 def _around(name: str, value: FloatArray, ends: tuple[FloatArray, FloatArray]) -> Mapping[str, FloatArray]:

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from clv_lib.contracts.accuracy import HIATUS, LAST_PERIOD, MEAN_RATE
 from clv_lib.scoring.fits import Fits, Scorers
 from clv_lib.scoring.forecasts import ORDER_GRADIENT, VALUE_GRADIENT, forecasts
+from clv_lib.scoring.groups import assigned
 from clv_lib.scoring.survivors import distinct_pairs
 
 if TYPE_CHECKING:
@@ -50,17 +51,21 @@ def outcomes(before: DataFrame, after: DataFrame, earlier: DataFrame) -> DataFra
     """What each customer of `before` did until `after`, and in as many days before. Grain: customer of `before`.
 
     All three are `customer_metrics`: of the end of calibration, of the end of the holdout, and of as many days before
-    the calibration ended. Amounts are those known at each day, so a refund counts when it is paid back.
+    the calibration ended. Amounts are those known at each day, so a refund counts when it is paid back; `later_` are
+    x and t_x (days) of `after`.
     """
 
-    def sums(metrics: DataFrame, name: str) -> DataFrame:
+    def sums(metrics: DataFrame, name: str, *also: Column) -> DataFrame:
         return metrics.select(
             "customer_id",
             F.col("lifetime_occasion_count").alias(f"orders_{name}"),
             F.col("historic_clv_amount").cast("double").alias(f"amount_{name}"),
+            *also,
         )
 
-    joined = before.join(sums(after, "after"), "customer_id").join(sums(earlier, "earlier"), "customer_id", "left")
+    later = (F.col(name).alias(name.replace("btyd", "later")) for name in ("btyd_frequency", "btyd_recency_days"))
+    joined = before.join(sums(after, "after", *later), "customer_id")
+    joined = joined.join(sums(earlier, "earlier"), "customer_id", "left")
     now_orders, now_amount = F.col("lifetime_occasion_count"), F.col("historic_clv_amount").cast("double")
     none = F.lit(0)
     return joined.withColumns(
@@ -76,12 +81,12 @@ def outcomes(before: DataFrame, after: DataFrame, earlier: DataFrame) -> DataFra
 
 def said(customers: DataFrame, fits: Fits, holdout: Holdout) -> DataFrame:
     """What each model and baseline said of each customer of `outcomes`. Grain: customer and model_id."""
-    frames, pairs = [_baselines(customers, holdout)], distinct_pairs(customers)
+    frames, everybody = [_baselines(customers, holdout)], assigned(customers, None, ())
+    pairs = distinct_pairs(everybody)
     for name, fit in fits.candidates.items():
         if fit.model is not None:
-            scored = forecasts(
-                customers, pairs, Scorers(fit, fit, fits.spend), (holdout.days,), 0.0, holdout.interval_level
-            )
+            fitted = Scorers.of_pooled(fit, fit, fits.spend)
+            scored = forecasts(everybody, pairs, fitted, (holdout.days,), 0.0, holdout.interval_level)
             frames.append(_of_model(scored, name))
     return reduce(DataFrame.unionByName, frames)
 

@@ -14,6 +14,7 @@ from clv_lib.contracts.predictions import BANDS, CUSTOMER_PREDICTIONS, PREDICTIO
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.models import FloatArray, mean_interval, parameter_variance, sum_interval
 from clv_lib.scoring.forecasts import ORDER_GRADIENT, VALUE_GRADIENT
+from clv_lib.scoring.groups import FIT_SEGMENT
 from clv_lib.scoring.statistics import TIME_UNIT_DAYS
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def customer_predictions(
         "predicted_clv_lower_amount": "value_lower",
         "predicted_clv_upper_amount": "value_upper",
         "residual_clv_amount": "residual_value",
+        "residual_clv_mean_lower_amount": "residual_value_lower",
+        "residual_clv_mean_upper_amount": "residual_value_upper",
     }
     shared = {field.name for field in CUSTOMER_PREDICTIONS.fields if field.type == "double"} - {"interval_level"}
     figures = forecasts.withColumns(
@@ -69,8 +72,8 @@ def customer_predictions(
 
 
 def _status(scorers: Scorers) -> Column:
-    if scorers.transactions.model is None:
-        is_small = scorers.transactions.status == "too_few_customers"
+    if scorers.pooled.model is None:
+        is_small = scorers.pooled.status == "too_few_customers"
         return F.lit("too_few_customers" if is_small else "model_not_converged")
     if scorers.spend.model is None:
         return F.lit("spend_model_unusable")
@@ -84,12 +87,11 @@ def _next_order(scorers: Scorers) -> dict[str, Column]:
     orders is then Gamma(r + x, alpha + t_x).
     """
     nothing = {"expected_next_order_date": F.lit(None).cast("date"), "next_order_status": F.lit("no_model")}
-    if scorers.transactions.model is None:
+    if scorers.pooled.model is None:
         return nothing
-    values = dict(zip(scorers.transactions.parameter_names, map(float, scorers.transactions.parameters), strict=True))
     x, recency = F.col("btyd_frequency"), F.col("btyd_recency_days") / F.lit(TIME_UNIT_DAYS)
-    doubling = F.pow(F.lit(2.0), 1 / (F.lit(values["r"]) + x)) - 1
-    days = F.ceil((F.lit(values["alpha"]) + recency) * doubling * TIME_UNIT_DAYS)
+    doubling = F.pow(F.lit(2.0), 1 / (_parameter(scorers, "r") + x)) - 1
+    days = F.ceil((_parameter(scorers, "alpha") + recency) * doubling * TIME_UNIT_DAYS)
     is_near = days <= _MAX_GAP_DAYS
     status = F.when(~is_near, "too_far").when(x == 0, "population_gap").otherwise("own_gaps")
     near = F.least(days, F.lit(_MAX_GAP_DAYS)).cast("int")
@@ -97,6 +99,15 @@ def _next_order(scorers: Scorers) -> dict[str, Column]:
         "expected_next_order_date": F.when(is_near, F.date_add("last_order_date", near)),
         "next_order_status": status,
     }
+
+
+def _parameter(scorers: Scorers, name: str) -> Column:
+    """A parameter of the fit of each customer's group."""
+    value = F.lit(None).cast("double")
+    for segment_id, fit in scorers.transactions.items():
+        own = float(fit.parameters[fit.parameter_names.index(name)])
+        value = F.when(F.col(FIT_SEGMENT) == segment_id, F.lit(own)).otherwise(value)
+    return value
 
 
 def _band(value: Column, cuts: tuple[float, float]) -> Column:
@@ -155,16 +166,17 @@ def _limits(cuts: Cuts) -> dict[str, Column]:
 
 
 def segment_sums(forecasts: DataFrame, customer_segments: DataFrame) -> DataFrame:
-    """Sums of expected figures, own variances and gradients over members. Grain: segment_id and horizon_days.
+    """Sums of expected figures, own variances and gradients over members. Grain: segment, horizon and FIT_SEGMENT.
 
-    All that the interval of a segment needs, in one aggregation. Value is summed over members for whom it is predicted.
+    All that the interval of a segment needs, in one aggregation: parameters of different fits have different errors, so
+    their gradients are summed apart. Value is summed over members for whom it is predicted.
     """
     has_value = F.col("historic_clv_amount").isNotNull() & F.col("forecast.expected_value").isNotNull()
     of_orders = ("expected_orders", "orders_variance", *ORDER_GRADIENT)
     of_value = ("value_variance", *VALUE_GRADIENT)
     members = customer_segments.select("customer_id", "segment_id").join(forecasts, "customer_id")
     amounts = {"predicted_clv": "expected_value", "residual_clv": "residual_value"}
-    return members.groupBy("segment_id", "horizon_days").agg(
+    return members.groupBy("segment_id", "horizon_days", FIT_SEGMENT).agg(
         F.max("value_basis").alias("value_basis"),
         F.count(F.lit(1)).alias("customer_count"),
         F.count_if(has_value).alias("predicted_customer_count"),
@@ -181,11 +193,9 @@ def segment_predictions(
     sums: pd.DataFrame, scorers: Scorers, settings: Predictions, as_of: dt.date
 ) -> list[tuple[object, ...]]:
     """Rows of contract `segment_predictions` from the collected `segment_sums`."""
-    ordered = sums.sort_values(["segment_id", "horizon_days"])
-    level = settings.interval_level
-    by_orders, by_both = _order_covariance(scorers), _value_covariance(scorers)
-    orders = _sum_intervals(ordered, "expected_orders", "orders_variance", ORDER_GRADIENT, by_orders, level)
-    value = _sum_intervals(ordered, "predicted_clv", "value_variance", VALUE_GRADIENT, by_both, level)
+    ordered, level = _over_fits(sums, scorers), settings.interval_level
+    orders = _sum_intervals(ordered, "expected_orders", "orders", level)
+    value = _sum_intervals(ordered, "predicted_clv", "value", level)
     rows = ordered.assign(
         model_id=scorers.model_id,
         expected_orders_lower=orders[0],
@@ -208,25 +218,42 @@ def segment_predictions(
     ]
 
 
-def _order_covariance(scorers: Scorers) -> FloatArray:
-    return scorers.transactions.log_covariance
+def _over_fits(sums: pd.DataFrame, scorers: Scorers) -> pd.DataFrame:
+    """`segment_sums` over the fits: one row per segment and horizon, in ascending order, with `_by_parameters`.
+
+    Fits of different groups are independent, so the variances that they cause add up; the fit of spend is one, so its
+    gradients do. A sum is NULL where it is so for every fit.
+    """
+    of_fit = [scorers.transactions[segment_id].log_covariance for segment_id in sums[FIT_SEGMENT]]
+    rows = sums.assign(
+        orders_by_fit=_quadratic(sums, ORDER_GRADIENT, of_fit),
+        value_by_fit=_quadratic(sums, VALUE_GRADIENT[:4], of_fit),
+    )
+    grain, amounts = ["segment_id", "horizon_days"], ["predicted_clv", "residual_clv"]
+    grouped = rows.drop(columns=[FIT_SEGMENT, *amounts]).groupby(grain, sort=True)
+    # Decimals stay decimals where no missing value is among them.
+    exact = {name: rows.dropna(subset=name).groupby(grain)[name].sum() for name in amounts}
+    total = grouped.sum(min_count=1, numeric_only=True).assign(value_basis=grouped["value_basis"].first(), **exact)
+    by_spend = _quadratic(total, VALUE_GRADIENT[4:], [scorers.spend.log_covariance] * len(total))
+    return total.reset_index().assign(
+        orders_by_parameters=total["orders_by_fit"].to_numpy(),
+        value_by_parameters=total["value_by_fit"].to_numpy() + by_spend,
+    )
 
 
-def _value_covariance(scorers: Scorers) -> FloatArray:
-    """Of the seven log-parameters; the two fits are taken as independent."""
-    joint = np.zeros((7, 7))
-    joint[:4, :4] = scorers.transactions.log_covariance
-    joint[4:, 4:] = scorers.spend.log_covariance
-    return joint
+def _quadratic(sums: pd.DataFrame, gradient: Sequence[str], covariances: Sequence[FloatArray]) -> FloatArray:
+    """G'VG of each row with its covariance."""
+    rows = sums[list(gradient)].to_numpy(float)
+    return np.array([parameter_variance(row, matrix) for row, matrix in zip(rows, covariances, strict=True)])
 
 
 def _sum_intervals(
-    sums: pd.DataFrame, mean: str, variance: str, gradient: Sequence[str], covariance: FloatArray, level: float
+    sums: pd.DataFrame, mean: str, measure: str, level: float
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Interval of the mean and predictive interval of each sum."""
     expected = sums[mean].to_numpy(float)
-    by_parameters = parameter_variance(sums[list(gradient)].to_numpy(float), covariance)
-    realised = sum_interval(expected, sums[variance].to_numpy(float) + by_parameters, level)
+    by_parameters = sums[f"{measure}_by_parameters"].to_numpy(float)
+    realised = sum_interval(expected, sums[f"{measure}_variance"].to_numpy(float) + by_parameters, level)
     return *mean_interval(expected, by_parameters, level), *realised
 
 

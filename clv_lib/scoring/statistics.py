@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 TIME_UNIT_DAYS = 7.0
 """Days per unit of time of the models: weeks, never floored."""
 
+HISTORY = ("btyd_frequency", "btyd_recency_days", "btyd_age_days")
+"""x, t_x and T of a customer in `customer_metrics`, times in days."""
+
 _EXACT_SPEND_ROWS = 200_000
 _SPEND_BIN_WIDTH = 0.01
 _HASH_BUCKETS = 1_000_000
@@ -21,8 +24,7 @@ _HASH_BUCKETS = 1_000_000
 
 def distinct_histories(states: DataFrame) -> DataFrame:
     """Grain: (x, t_x, T) in days with the number of customers, in ascending order."""
-    key = ("btyd_frequency", "btyd_recency_days", "btyd_age_days")
-    return states.groupBy(*key).agg(F.count(F.lit(1)).alias("customers")).orderBy(*key)
+    return states.groupBy(*HISTORY).agg(F.count(F.lit(1)).alias("customers")).orderBy(*HISTORY)
 
 
 def share_to_fit(states: DataFrame, max_rows: int) -> float:

@@ -2,48 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from clv_lib.models import (
+    Fitted,
     FloatArray,
     SurvivorTable,
     TransactionModel,
+    residual_gradient_if_alive,
     residual_purchases_if_alive,
     survivor_table,
 )
+from clv_lib.scoring.groups import FIT_SEGMENT
 from clv_lib.scoring.statistics import TIME_UNIT_DAYS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-PAIR = ("btyd_frequency", "btyd_age_days")
+PAIR = (FIT_SEGMENT, "btyd_frequency", "btyd_age_days")
+"""What the future of a customer who is alive depends on: whose fit, x, and T in days."""
+
 SURVIVOR_SCHEMA = (
-    "mean double, second_moment double, none double, discounted double, mean_gradient array<double>,"
-    " discounted_gradient array<double>, quantiles array<int>, residual double"
+    "mean double, second_moment double, none double, discounted double, residual double,"
+    " gradients array<double>, quantiles array<int>"
 )
+"""gradients: of mean, discounted and residual, one after the other; one array is unpacked faster than three."""
+
+_NUMBERS = ("mean", "second_moment", "none", "discounted")
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Discounted purchases without a horizon if alive, one row per customer or (x, T); NaN without a discount rate.
+
+    gradient: in the log-parameters of the model of orders.
+    """
+
+    purchases: FloatArray
+    gradient: FloatArray
 
 
 def distinct_pairs(states: DataFrame) -> pd.DataFrame:
-    """The distinct (x, T in days) of customers in ascending order, collected: a small table."""
+    """The distinct PAIR of customers in ascending order, collected: a small table."""
     return states.select(*PAIR).distinct().orderBy(*PAIR).toPandas()
 
 
 def survivors(
     spark: SparkSession,
     pairs: pd.DataFrame,
-    model: TransactionModel,
+    fits: Mapping[str, Fitted[TransactionModel]],
     horizons_days: Iterable[int],
     annual_discount_rate: float,
 ) -> DataFrame:
-    """The survivor table of a model for every (x, T) of `pairs` as a struct `survivor`.
+    """The survivor table of every PAIR of `pairs` by the fit of its group, as a struct `survivor`.
 
-    Grain: btyd_frequency, btyd_age_days (days) and horizon_days. Without a discount rate `residual` is NULL: the sum
-    over an infinite horizon may be infinite.
+    Grain: PAIR and horizon_days. Without a discount rate `residual` is NULL: the sum over an infinite horizon may be
+    infinite.
     """
+    horizons = tuple(horizons_days)
+    tables = [
+        table
+        for segment_id, rows in pairs.groupby(FIT_SEGMENT, sort=True)
+        for table in _tables(rows, fits[str(segment_id)].model, horizons, annual_discount_rate)
+    ]
+    schema = f"{FIT_SEGMENT} string, btyd_frequency int, btyd_age_days int, horizon_days int, {SURVIVOR_SCHEMA}"
+    flat = spark.createDataFrame(pd.concat(tables) if tables else [], schema)
+    names = [part.split()[0] for part in SURVIVOR_SCHEMA.split(", ")]
+    return flat.selectExpr(*PAIR, "horizon_days", f"struct({', '.join(names)}) as survivor")
+
+
+def _tables(
+    pairs: pd.DataFrame, model: TransactionModel | None, horizons_days: Iterable[int], annual_discount_rate: float
+) -> list[pd.DataFrame]:
+    """The rows of one group, per horizon."""
+    if model is None:
+        raise ValueError("customers can be scored only by a fit that is usable")
     x = pairs["btyd_frequency"].to_numpy(float)
     age = pairs["btyd_age_days"].to_numpy(float) / TIME_UNIT_DAYS
     residual = _residual(model, x, age, annual_discount_rate)
@@ -57,46 +95,42 @@ def survivors(
             annual_discount_rate=annual_discount_rate,
             time_unit_days=TIME_UNIT_DAYS,
         )
-        tables.append(pairs.assign(horizon_days=days, **_columns(table), residual=residual))
-    flat = spark.createDataFrame(
-        pd.concat(tables), f"btyd_frequency int, btyd_age_days int, horizon_days int, {SURVIVOR_SCHEMA}"
-    )
-    names = [part.split()[0] for part in SURVIVOR_SCHEMA.split(", ")]
-    return flat.selectExpr(*PAIR, "horizon_days", f"struct({', '.join(names)}) as survivor")
+        tables.append(pairs.assign(horizon_days=days, **_columns(table, residual)))
+    return tables
 
 
-def unpacked(rows: pd.DataFrame) -> tuple[SurvivorTable, FloatArray]:
+def unpacked(rows: pd.DataFrame) -> tuple[SurvivorTable, Residual]:
     """The survivor table of an Arrow batch, row by row, and the discounted purchases without a horizon."""
-    numbers = {name: rows[name].to_numpy(float) for name in ("mean", "second_moment", "none", "discounted")}
+    gradients = np.split(_matrix(rows["gradients"]), 3, axis=1)
     table = SurvivorTable(
-        **numbers,
-        mean_gradient=_matrix(rows["mean_gradient"]),
-        discounted_gradient=_matrix(rows["discounted_gradient"]),
+        **{name: rows[name].to_numpy(float) for name in _NUMBERS},
+        mean_gradient=gradients[0],
+        discounted_gradient=gradients[1],
         quantiles=_matrix(rows["quantiles"]).astype(np.int64),
     )
-    return table, rows["residual"].to_numpy(float)
+    return table, Residual(rows["residual"].to_numpy(float), gradients[2])
 
 
-def _residual(model: TransactionModel, x: FloatArray, age: FloatArray, annual_discount_rate: float) -> FloatArray:
+def _residual(model: TransactionModel, x: FloatArray, age: FloatArray, annual_discount_rate: float) -> Residual:
     if annual_discount_rate == 0:
-        return np.full_like(x, np.nan)
-    return residual_purchases_if_alive(
-        model, x, age, annual_discount_rate=annual_discount_rate, time_unit_days=TIME_UNIT_DAYS
+        return Residual(np.full_like(x, np.nan), np.full((len(x), len(model.parameter_names)), np.nan))
+    purchases, gradient = (
+        evaluate(model, x, age, annual_discount_rate=annual_discount_rate, time_unit_days=TIME_UNIT_DAYS)
+        for evaluate in (residual_purchases_if_alive, residual_gradient_if_alive)
     )
+    return Residual(purchases, gradient)
 
 
-def _columns(table: SurvivorTable) -> dict[str, Any]:
+def _columns(table: SurvivorTable, residual: Residual) -> dict[str, Any]:
+    gradients = np.concatenate([table.mean_gradient, table.discounted_gradient, residual.gradient], axis=1)
     return {
-        "mean": table.mean,
-        "second_moment": table.second_moment,
-        "none": table.none,
-        "discounted": table.discounted,
-        "mean_gradient": list(table.mean_gradient),
-        "discounted_gradient": list(table.discounted_gradient),
+        **{name: getattr(table, name) for name in _NUMBERS},
+        "residual": residual.purchases,
+        "gradients": list(gradients),
         "quantiles": list(table.quantiles.astype(np.int32)),
     }
 
 
 def _matrix(column: pd.Series[float]) -> FloatArray:
-    """Rows of equal length as a matrix; an Arrow batch may be empty."""
-    return np.stack(list(column)).astype(np.float64) if len(column) else np.zeros((0, 1))
+    """Rows of equal length as a matrix."""
+    return np.stack(list(column)).astype(np.float64)

@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
-from pydantic_core import InitErrorDetails
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from clv_lib.settings import values as check
 from clv_lib.settings.experiments import Experiments
 from clv_lib.settings.numbers import Count, Days, Money, Share, no_boolean
-from clv_lib.settings.predictions import Predictions
-from clv_lib.settings.segments import Section, SegmentType, default_segments
+from clv_lib.settings.predictions import AUTO, FIRST_ORDER_VALUE_BAND, NO_GROUPS, Predictions
+from clv_lib.settings.segments import AttributeSegments, ChannelSegments, Section, SegmentType, default_segments
 from clv_lib.settings.sources import OptionText, Source, Sources, empty_map, lower
 
 FIXED_SPARK_KEYS = {
@@ -197,6 +197,13 @@ class Settings(Section):
         """True if the lake is a path or URI, False if it is a schema of a catalog."""
         return check.is_path(self.lake)
 
+    @property
+    def compared_groups(self) -> tuple[str, ...]:
+        """Names of the groupings whose fits per group are compared with the pooled fit."""
+        named = self.predictions.compare_groups
+        channels = (kind.name for kind in self.segments if isinstance(kind, ChannelSegments))
+        return (*channels, FIRST_ORDER_VALUE_BAND) if named is None else named
+
     @field_validator("lake")
     @classmethod
     def _lake(cls, lake: str) -> str:
@@ -235,7 +242,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Settings:
-        faults = [*self._overlapping_places(), *self._missing_horizon()]
+        faults = [*self._overlapping_places(), *self._missing_horizon(), *self._unfit_groups()]
         if faults:
             raise ValidationError.from_exception_data("Settings", faults)
         return self
@@ -247,6 +254,21 @@ class Settings(Section):
         expected = f"one of predictions.horizons_days: {', '.join(map(str, known))}"
         fault = check.refusal("no value is predicted for this horizon", expected=expected)
         return [InitErrorDetails(type=fault, loc=("economics", "horizon_days"), input=horizon)]
+
+    def _unfit_groups(self) -> list[InitErrorDetails]:
+        """Groupings that a customer's own purchases would move, that are not declared, or that are named twice."""
+        fixed = [kind.name for kind in self.segments if isinstance(kind, AttributeSegments | ChannelSegments)]
+        known, compared = (*fixed, FIRST_ORDER_VALUE_BAND), self.compared_groups
+        faults: list[tuple[str, object, PydanticCustomError]] = []
+        if not set(compared) <= set(known) or len(set(compared)) < len(compared):
+            expected = f"each once, of the configured types attribute and channel and the band: {', '.join(known)}"
+            why = "these customers cannot be fitted by group: membership must not depend on what they buy"
+            faults.append(("compare_groups", compared, check.refusal(why, expected=expected)))
+        if self.predictions.group_by not in (NO_GROUPS, AUTO, *compared):
+            expected = f"one of none, auto, {', '.join(compared)}"
+            fault = check.refusal("this grouping is not one of predictions.compare_groups", expected=expected)
+            faults.append(("group_by", self.predictions.group_by, fault))
+        return [InitErrorDetails(type=why, loc=("predictions", key), input=found) for key, found, why in faults]
 
     def _overlapping_places(self) -> list[InitErrorDetails]:
         return [

@@ -8,8 +8,14 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from clv_lib.settings import values as check
 from clv_lib.settings.numbers import Count, Days, Share, no_boolean
-from clv_lib.settings.segments import Section
+from clv_lib.settings.segments import Section, TypeName
 from clv_lib.settings.sources import lower
+
+FIRST_ORDER_VALUE_BAND = "first_order_value_band"
+"""The grouping that needs no segment type: quarters of the customers by the value of their first day with orders."""
+
+NO_GROUPS = "none"
+AUTO = "auto"
 
 
 class Predictions(Section):
@@ -45,6 +51,20 @@ class Predictions(Section):
         description="Share of the customers, by predicted value, in tier high, and in high and medium together.",
     )
     minimum_customers: Count = Field(default=100, description="With fewer customers than this no model is fitted.")
+    compare_groups: tuple[TypeName, ...] | None = Field(
+        default=None,
+        description="Groupings whose fits per group are compared with the pooled fit on the holdout: names of segment"
+        " types attribute and channel, and first_order_value_band. Name only attributes that never change with what a"
+        " customer buys. Default: the channel types and first_order_value_band; []: none.",
+    )
+    group_by: Annotated[str, BeforeValidator(lower)] = Field(
+        default=AUTO,
+        description="Grouping whose fits score the customers: none, one of compare_groups, or auto: the best of them if"
+        " it beats the pooled fit on the holdout.",
+    )
+    minimum_group_customers: Count = Field(
+        default=1_000, description="Groups with fewer customers than this take the pooled fit."
+    )
     max_fit_rows: Count = Field(
         default=5_000_000, description="Most distinct (frequency, recency, age) rows that the driver fits."
     )

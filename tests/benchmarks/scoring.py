@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from clv_lib.models import (
     survivor_table,
 )
 from clv_lib.models.fitting import TOO_FEW_CUSTOMERS, refused
-from clv_lib.scoring import Scorers, forecasts
+from clv_lib.scoring import Scorers, assigned, forecasts
 from clv_lib.scoring.statistics import TIME_UNIT_DAYS
 from clv_lib.scoring.survivors import distinct_pairs, survivors
 from tests.benchmarks import peers
@@ -64,24 +65,25 @@ def measure(folder: Path, customers: pd.DataFrame, fits: Mapping[str, Fitted[Tra
             print(f"\nScoring by {name}: not measured, the fit is {fit.status}")
             continue
         churn = fits["mbg_nbd"] if name == "bg_nbd" else fit
-        ways = _ways(fit.model, Scorers(fit, churn, spend))
+        scorers = Scorers.of_pooled(fit, churn, spend)
+        ways = _ways(fit.model, scorers)
         heading(f"Scoring by {name}: {len(customers):,} customers, {HORIZON_DAYS} days; one run, warmed up on a few")
         seconds = {way: _seconds(action, warm_up, states) for way, action in ways.items()}
         all_by_row = _seconds(partial(_score_by_row, fit), warm_up, sample)
         seconds[_SAMPLED] = all_by_row * max(1.0, len(customers) / SAMPLE_CUSTOMERS)
         _show(seconds, len(customers))
-        _show_agreement(states, fit.model, Scorers(fit, churn, spend))
+        _show_agreement(states, fit.model, scorers)
     spark.stop()
 
 
 def _ways(model: TransactionModel, scorers: Scorers) -> Scored:
     """What is measured, by name; each takes the customers and leaves nothing."""
     no_spend: Fitted[GammaGamma] = refused(GammaGamma.name, GammaGamma.parameter_names, TOO_FEW_CUSTOMERS, 0, 0)
-    orders_only = Scorers(scorers.transactions, scorers.churn, no_spend)
+    orders_only = replace(scorers, spend=no_spend)
     return {
         "read": noop,
         "Arrow batches of a function that does nothing": lambda states: noop(_with(states, _nothing)),
-        "clv: survivor table alone": lambda states: noop(_table(states, model)),
+        "clv: survivor table alone": lambda states: noop(_table(states, scorers)),
         _UNIT: lambda states: noop(_forecasts(states, orders_only)),
         "clv: orders and value with intervals": lambda states: noop(_forecasts(states, scorers)),
         "SciPy per row: expected orders, nothing else": lambda states: noop(_with(states, partial(_orders, model))),
@@ -94,13 +96,15 @@ def _ways(model: TransactionModel, scorers: Scorers) -> Scored:
     }
 
 
-def _table(states: DataFrame, model: TransactionModel) -> DataFrame:
-    return survivors(states.sparkSession, distinct_pairs(states), model, [HORIZON_DAYS], DISCOUNT_RATE)
+def _table(states: DataFrame, scorers: Scorers) -> DataFrame:
+    pairs = distinct_pairs(assigned(states, None, ()))
+    return survivors(states.sparkSession, pairs, scorers.transactions, [HORIZON_DAYS], DISCOUNT_RATE)
 
 
 def _forecasts(states: DataFrame, scorers: Scorers) -> DataFrame:
     """As the job scores, from finding the distinct (x, T) on."""
-    return forecasts(states, distinct_pairs(states), scorers, [HORIZON_DAYS], DISCOUNT_RATE, LEVEL)
+    everybody = assigned(states, None, ())
+    return forecasts(everybody, distinct_pairs(everybody), scorers, [HORIZON_DAYS], DISCOUNT_RATE, LEVEL)
 
 
 def _score_by_row(fit: Fitted[TransactionModel], states: DataFrame) -> None:

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from scipy import special
 
-from clv_lib.models import BgNbd, MbgNbd, Nbd, TransactionModel
+from clv_lib.models import (
+    BgNbd,
+    MbgNbd,
+    Nbd,
+    ParetoNbd,
+    TransactionModel,
+    residual_gradient_if_alive,
+    residual_purchases_if_alive,
+)
 from clv_lib.models.survivors import QUANTILE_LEVELS, gradient_of_survivor, order_quantiles_if_alive
 from tests.models.simulation import simulate
 
@@ -148,3 +156,20 @@ def test_levels_of_quantiles_hold_the_ends_of_the_usual_intervals() -> None:
         order_quantiles_if_alive(CDNOW_BG, 52.0, 2.0, 30.0, (0.5, 0.2))
     with pytest.raises(ValueError, match="finite"):
         order_quantiles_if_alive(CDNOW_BG, 52.0, [2.0], [np.nan])
+
+
+@pytest.mark.parametrize(
+    "model", [*BOTH, BgNbd(0.8, 0.05, 0.25, 1.3), ParetoNbd(0.553, 10.58, 0.606, 11.67), ParetoNbd(1, 30, 0.2, 0.1)]
+)
+def test_gradient_of_purchases_without_a_horizon(model: TransactionModel) -> None:
+    """Interpolated over the ages of the customers with x = 1 and 2, exact for the few with x = 30."""
+    x, age = np.repeat([1.0, 2.0, 30.0], [40, 20, 3]), np.r_[np.linspace(0, 157, 40), np.linspace(1, 90, 20), 1, 10, 90]
+    found = residual_gradient_if_alive(model, x, age, annual_discount_rate=0.1)
+
+    def residual(one: TransactionModel) -> np.ndarray:
+        return residual_purchases_if_alive(one, x, age, annual_discount_rate=0.1)
+
+    exact = gradient_of_survivor(model, residual)
+    assert np.abs((found - exact) / residual(model)[:, None]).max() < 1e-3
+    same_age = residual_gradient_if_alive(model, np.full(30, 1.0), np.full(30, 20.0), annual_discount_rate=0.1)
+    assert np.ptp(same_age, axis=0).max() == 0

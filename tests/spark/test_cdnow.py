@@ -22,6 +22,7 @@ from clv_lib.orders.months import customer_months
 from clv_lib.orders.refunds import with_refunds
 from clv_lib.scoring import (
     Choice,
+    assigned,
     customer_predictions,
     fit_models,
     forecasts,
@@ -93,9 +94,10 @@ def result(spark_session: SparkSession) -> Iterator[Result]:
     metrics = metrics_of(rows.where("disposition = 'accepted'"), END_OF_CALIBRATION).persist()
     fits = fit_models(metrics, PREDICTIONS)
     chosen = scorers(fits, "bg_nbd")
+    everybody = assigned(metrics, None, ())
     foreseen = forecasts(
-        metrics,
-        distinct_pairs(metrics),
+        everybody,
+        distinct_pairs(everybody),
         chosen,
         PREDICTIONS.horizons_days,
         PREDICTIONS.annual_discount_rate,

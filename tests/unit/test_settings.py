@@ -137,6 +137,14 @@ def test_the_economics_horizon_follows_the_longest_prediction() -> None:
     assert load(GOOD, "predictions.horizons_days=[60, 30]").settings.economics.horizon_days == 60
 
 
+def test_groups_that_are_compared() -> None:
+    assert load(GOOD).settings.compared_groups == ("channel", "first_order_value_band")
+    text = GOOD + "segments: [{type: attribute, column: region}]\n"
+    assert load(text).settings.compared_groups == ("first_order_value_band",)
+    assert load(text, "predictions.compare_groups=[region]").settings.compared_groups == ("region",)
+    assert load(text, "predictions.compare_groups=[]").settings.compared_groups == ()
+
+
 def test_merge_keys_and_anchors_of_yaml_work() -> None:
     text = GOOD + "  refunds: &csv {table: ./r.csv, format: csv}\n  customers: {<<: *csv, table: ./c.csv}\n"
     loaded = load(text)
@@ -200,6 +208,16 @@ ADDED = {
     "horizons": ("predictions: {horizons_days: [90, 90]}", ["a horizon is given twice"]),
     "no horizons": ("predictions: {horizons_days: []}", ["predictions.horizons_days"]),
     "other horizon": ("economics: {horizon_days: 30}", ["economics.horizon_days", "90, 180, 365"]),
+    "moving groups": (
+        "segments: [{type: rfm}, {type: channel}]\npredictions: {compare_groups: [rfm]}",
+        ["predictions.compare_groups", "must not depend on what they buy", "channel, first_order_value_band"],
+    ),
+    "unknown groups": (
+        "predictions: {compare_groups: [colour]}",
+        ["predictions.compare_groups", "attribute and channel"],
+    ),
+    "groups twice": ("predictions: {compare_groups: [channel, channel]}", ["each once"]),
+    "group by": ("predictions: {group_by: cohort}", ["predictions.group_by", "none, auto, channel"]),
     "model": ("predictions: {model: pareto}", ["'mbg_nbd' or 'pareto_nbd'"]),
     "date": ("orders: {earliest_date: yesterday}", ["YYYY-MM-DD"]),
     "list": ("orders: {exclude_statuses: failed}", ["a list in brackets"]),

@@ -68,6 +68,7 @@ def published(spark_session: SparkSession, tmp_path_factory: pytest.TempPathFact
 
     folder = tmp_path_factory.mktemp("demo")
     overrides = [f"lake={folder / 'lake'}", *(f"sources.{name}.table={folder / name}" for name in SOURCES)]
+    overrides.append("predictions.minimum_group_customers=40")
     settings = load_settings(ROOT / "conf" / "demo.yaml", overrides, {}).settings
     parameters = DemoParameters(customers=300)
     write_sources(spark_session, settings.sources, parameters, fresh=False)

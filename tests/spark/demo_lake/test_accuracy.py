@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from clv_lib.contracts.customers import CUSTOMER_METRICS
 from clv_lib.lake import register_views
+from clv_lib.models import TRANSACTION_MODELS, TransactionStatistics
+from clv_lib.pipeline import begin
+from clv_lib.pipeline.predicting import compare_models
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -126,3 +132,97 @@ def test_bands_hold_every_customer_once(published: Any, views: SparkSession) -> 
     assert tiers["high"].customer_count == pytest.approx(0.2 * customers, abs=0.02 * customers)
     assert tiers["high"].customer_count + tiers["medium"].customer_count == pytest.approx(0.5 * customers, rel=0.03)
     assert tiers["medium"].upper_value == tiers["high"].lower_value
+
+
+def test_fits_by_customer_type_are_compared_as_published(published: Any, views: SparkSession) -> None:
+    """Every figure anew: histories from the stored orders, fits and scores by NumPy, and the verdict by its rule."""
+    settings, days = published.demo.settings.predictions, order_days(views)
+    end = published.demo.as_of - dt.timedelta(days=settings.holdout_days)
+    rows = {r.segment_id: r for r in views.table("prediction_groupings").where("grouping = 'customer_type'").collect()}
+    model = TRANSACTION_MODELS[rows["all:all"].model_id]
+    members = views.sql("select customer_id, segment_id from customer_segments where segment_type = 'customer_type'")
+    segment_of = {row.customer_id: row.segment_id for row in members.collect()}
+    known = sorted(name for name, own in days.items() if min(own) <= end)
+    before = np.array([history([day for day in days[name] if day <= end], end) for name in known])
+    after = np.array([history(list(days[name]), published.demo.as_of) for name in known])
+    segments = np.array([segment_of[name] for name in known])
+
+    def scored(inside: Any) -> tuple[Any, str]:
+        x, recency, age = before[inside].T
+        statistics = TransactionStatistics.unweighted(x, recency, age)
+        fit = model.fit(statistics, minimum_customers=settings.minimum_group_customers)
+        if fit.model is None:
+            return None, fit.status
+        gain = fit.model.log_likelihood(*after[inside].T) - fit.model.log_likelihood(x, recency, age)
+        return (fit.model.expected_purchases(settings.holdout_days / 7, x, recency, age), gain), fit.status
+
+    everybody = np.ones(len(known), dtype=bool)
+    (expected, score), _ = scored(everybody)
+    pooled, pooled_score = expected.copy(), score.copy()
+    assert set(rows) == {"all:all", *segments}
+    for segment_id in set(segments):
+        own, status = scored(segments == segment_id)
+        assert rows[segment_id].fit_status == status
+        assert rows[segment_id].fit_used == ("pooled" if own is None else "own")
+        if own is not None:
+            expected[segments == segment_id], score[segments == segment_id] = own
+    actual = after[:, 0] - before[:, 0]
+    for segment_id, row in rows.items():
+        inside = everybody if segment_id == "all:all" else segments == segment_id
+        gain = (score - pooled_score)[inside]
+        error = gain.std(ddof=1) / np.sqrt(inside.sum())
+        rmse = [np.sqrt(np.mean((one - actual)[inside] ** 2)) for one in (expected, pooled)]
+        assert (row.customer_count, row.actual_orders) == (inside.sum(), actual[inside].sum())
+        assert [row.grouped_rmse, row.pooled_rmse] == pytest.approx(rmse, rel=1e-6)
+        assert row.grouped_bias_ratio == pytest.approx(expected[inside].sum() / actual[inside].sum(), rel=1e-6)
+        assert row.log_score_gain == pytest.approx(gain.mean(), abs=1e-6)
+        assert row.log_score_gain_standard_error == pytest.approx(error, abs=1e-6)
+        assert row.beats_pooled == (gain.mean() > 2 * error and rmse[0] < rmse[1])
+
+
+def history(days: list[dt.date], end: dt.date) -> tuple[float, float, float]:
+    """x, t_x and T in weeks."""
+    first = min(days)
+    return len(days) - 1, (max(days) - first).days / 7, (end - first).days / 7
+
+
+def test_a_grouping_is_taken_only_if_it_beats_the_pooled_fit(published: Any, views: SparkSession) -> None:
+    rows = views.table("prediction_groupings").collect()
+    totals = [row for row in rows if row.segment_id == "all:all"]
+    groupings = published.demo.settings.compared_groups
+    assert {row.grouping for row in rows} == {row.grouping for row in totals} == set(groupings)
+    better = [row for row in totals if row.beats_pooled]
+    taken = [row for row in totals if row.is_taken]
+    assert taken == sorted(better, key=lambda row: -row.log_score_gain)[:1]
+    scored = {row[0] for row in views.sql("select distinct fit_segment_id from customer_predictions").collect()}
+    fitted = {row[0] for row in views.sql("select distinct segment_id from model_fits").collect()}
+    assert scored <= fitted and (len(fitted) > 1) == bool(taken)
+    for grouping in groupings:
+        own = [row for row in rows if row.grouping == grouping and row.segment_id != "all:all"]
+        total = next(row for row in totals if row.grouping == grouping)
+        for name in ("customer_count", "actual_orders", "grouped_predicted_orders", "pooled_predicted_orders"):
+            assert sum(row[name] for row in own) == pytest.approx(total[name], rel=1e-9)
+
+
+@pytest.mark.slow
+def test_an_earlier_holdout_is_compared_as_the_latest(published: Any, views: SparkSession) -> None:
+    """Two origins, one model: customers and orders of both periods, counted from the stored orders."""
+    demo = published.demo
+    changed = demo.settings.predictions.model_copy(update={"holdout_origins": 2, "model": "mbg_nbd"})
+    settings = demo.settings.model_copy(update={"predictions": changed, "segments": ()})
+    begun = begin(demo.lake.spark, settings, demo.as_of, published.outcome.publication.published_at)
+    work = replace(begun, run=published.outcome.run)
+    try:
+        compared = compare_models(work, work.read(CUSTOMER_METRICS))
+    finally:
+        work.release()
+    days, length = order_days(views), dt.timedelta(days=changed.holdout_days)
+    of_all = [row for row in compared.accuracy if (row["segment_id"], row["model_id"]) == ("all:all", "last_period")]
+    found = {row["calibration_end_date"]: row for row in of_all}
+    assert list(found) == [demo.as_of - length, demo.as_of - 2 * length]
+    for end, row in found.items():
+        known = [own for own in days.values() if min(own) <= end]
+        assert row["customer_count"] == len(known)
+        assert row["actual_orders"] == sum(end < day <= end + length for own in known for day in own)
+        assert row["predicted_orders"] == sum(end - length < day <= end for own in known for day in own)
+    assert compared.latest is not None and compared.latest.holdout.calibration_end == demo.as_of - length

@@ -1,0 +1,206 @@
+"""Fits per group of customers beside the pooled fit, on days that neither has seen: `prediction_groupings`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from clv_lib.contracts.accuracy import PREDICTION_GROUPINGS
+from clv_lib.models import TRANSACTION_MODELS, Fitted, FloatArray, TransactionModel, TransactionStatistics
+from clv_lib.scoring.fits import POOLED_SEGMENT, GroupFits
+from clv_lib.scoring.groups import group_column
+from clv_lib.scoring.statistics import HISTORY, TIME_UNIT_DAYS
+from clv_lib.settings.predictions import AUTO, NO_GROUPS
+
+if TYPE_CHECKING:
+    from clv_lib.scoring.holdout import Holdout
+
+STANDARD_ERRORS = 2.0
+"""By how many standard errors the fits of the groups must score better than the pooled fit to be taken."""
+
+LATER = ("later_frequency", "later_recency_days")
+"""x and t_x of the same customers at the end of the holdout."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One grouping on the holdout: rows by column name, the first of all customers; reason and verdict of the whole."""
+
+    grouping: str
+    rows: Sequence[Mapping[str, Any]]
+    reason: str
+    is_taken: bool = False
+
+    @property
+    def total(self) -> Mapping[str, Any]:
+        """Figures over all customers."""
+        return self.rows[0]
+
+
+def fit_groups(counted: pd.DataFrame, grouping: str, model_name: str, minimum_customers: int) -> GroupFits:
+    """Fit a model of orders in each group of `groups.counted_by_group`; small groups give a fit with that status."""
+    fits = {}
+    for segment_id, rows in counted.groupby(group_column(grouping), sort=True):
+        x, recency, age = _weeks(rows, HISTORY)
+        statistics = TransactionStatistics(x, recency, age, rows["customers"].to_numpy(float))
+        fits[str(segment_id)] = TRANSACTION_MODELS[model_name].fit(statistics, minimum_customers=minimum_customers)
+    return fits
+
+
+def compare(
+    outcomes: pd.DataFrame, grouping: str, fits: GroupFits, pooled: Fitted[TransactionModel], holdout: Holdout
+) -> Comparison:
+    """Score the customers of a holdout by the fits of their groups and by the pooled fit.
+
+    `outcomes` are `counted_by_group` of customers at the end of calibration with LATER. A group whose fit is not usable
+    takes the pooled one. The log score of a customer is ln f(whole history) - ln f(history at the end of calibration):
+    the log-density of what came, a proper score (Gneiting and Raftery 2007), so the true model has the highest mean.
+    """
+    if pooled.model is None:
+        raise ValueError(f"groups are compared with a usable pooled fit; this one is {pooled.status}")
+    segments = outcomes[group_column(grouping)]
+    by_pooled = _scored(outcomes, pooled.model, holdout)
+    by_group = by_pooled.copy()
+    for segment_id, fit in fits.items():
+        own = (segments == segment_id).to_numpy()
+        if fit.model is not None and own.any():
+            by_group[own] = _scored(outcomes[own], fit.model, holdout)
+    is_own = segments.isin([name for name, fit in fits.items() if fit.model is not None]).to_numpy()
+    groups = [(POOLED_SEGMENT, np.ones(len(outcomes), dtype=bool))]
+    groups += [(name, (segments == name).to_numpy()) for name in sorted(set(segments))]
+    rows = [
+        {
+            "grouping": grouping,
+            "segment_id": name,
+            "model_id": pooled.name,
+            "calibration_end_date": holdout.calibration_end,
+            "horizon_days": holdout.days,
+            "fitted_customer_count": pooled.customer_count if name == POOLED_SEGMENT else _customers(fits.get(name)),
+            "fit_used": _used(is_own[inside]),
+            "fit_status": fits[name].status if name in fits else None,
+            **_figures(outcomes[inside], by_pooled[inside], by_group[inside]),
+        }
+        for name, inside in groups
+    ]
+    return Comparison(grouping, rows, _finding(rows[0], fits))
+
+
+def _customers(fit: Fitted[TransactionModel] | None) -> int:
+    return 0 if fit is None else fit.customer_count
+
+
+def _used(is_own: np.ndarray[Any, np.dtype[np.bool_]]) -> str:
+    return "own" if is_own.all() else "mixed" if is_own.any() else "pooled"
+
+
+def _weeks(rows: pd.DataFrame, names: Sequence[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """x, t_x and T of the columns, times in weeks."""
+    x, recency, age = (rows[name].to_numpy(float) for name in names)
+    return x, recency / TIME_UNIT_DAYS, age / TIME_UNIT_DAYS
+
+
+def _scored(rows: pd.DataFrame, model: TransactionModel, holdout: Holdout) -> FloatArray:
+    """Expected orders and log score of each row, on a last axis."""
+    before, length = _weeks(rows, HISTORY), holdout.days / TIME_UNIT_DAYS
+    later_x, later_recency, _ = _weeks(rows, (*LATER, HISTORY[2]))
+    score = model.log_likelihood(later_x, later_recency, before[2] + length) - model.log_likelihood(*before)
+    return np.stack([model.expected_purchases(length, *before), score], axis=-1)
+
+
+def _figures(rows: pd.DataFrame, pooled: FloatArray, grouped: FloatArray) -> dict[str, Any]:
+    """Figures of customers by column name: of both kinds of fit, and of the difference of their log scores."""
+    weight = rows["customers"].to_numpy(float)
+    customers = weight.sum()
+    actual = (rows[LATER[0]] - rows[HISTORY[0]]).to_numpy(float)
+    orders = float(weight @ actual)
+    figures: dict[str, Any] = {"customer_count": round(customers), "actual_orders": orders}
+    for who, (expected, score) in (("pooled", pooled.T), ("grouped", grouped.T)):
+        error = expected - actual
+        predicted, absolute = float(weight @ expected), float(weight @ np.abs(error))
+        figures |= {
+            f"{who}_predicted_orders": predicted,
+            f"{who}_bias_ratio": predicted / orders if orders else None,
+            f"{who}_mae": absolute / customers,
+            f"{who}_rmse": float(weight @ error**2 / customers) ** 0.5,
+            f"{who}_wape": absolute / orders if orders else None,
+            f"{who}_log_score": float(weight @ score / customers),
+        }
+    gain = grouped[:, 1] - pooled[:, 1]
+    mean = float(weight @ gain / customers)
+    spread = float(weight @ (gain - mean) ** 2)
+    error_of_mean = (spread / (customers - 1) / customers) ** 0.5 if customers > 1 else None
+    figures |= {"log_score_gain": mean, "log_score_gain_standard_error": error_of_mean}
+    return figures | {"beats_pooled": _beats(figures)}
+
+
+def _beats(figures: Mapping[str, Any]) -> bool:
+    """Whether the gain is more than chance gives, and the expected orders are closer to what came, too."""
+    gain, error = figures["log_score_gain"], figures["log_score_gain_standard_error"]
+    is_closer = figures["grouped_rmse"] < figures["pooled_rmse"]
+    return bool(error is not None and gain > STANDARD_ERRORS * error and is_closer)
+
+
+def _finding(total: Mapping[str, Any], fits: GroupFits) -> str:
+    """What the holdout says of a grouping, as the beginning of a sentence about why it was taken or not."""
+    if total["fit_used"] == "pooled":
+        found = ", ".join(f"{name.partition(':')[2]} {fit.status}" for name, fit in fits.items())
+        return f"no group has a usable fit of its own ({found})"
+    gain, error = total["log_score_gain"], total["log_score_gain_standard_error"]
+    errors = f"error of orders {total['grouped_rmse']:.4g} against {total['pooled_rmse']:.4g} by the pooled fit"
+    scores = f"log score per customer {gain:+.4f} (standard error {error or 0:.4f})"
+    if total["beats_pooled"]:
+        return f"beats the pooled fit on the holdout: {scores}, {errors}"
+    if gain <= 0:
+        return f"no better than the pooled fit on the holdout: {scores}, {errors}"
+    if gain <= STANDARD_ERRORS * (error or np.inf):
+        return f"no more than chance: {scores} is within {STANDARD_ERRORS:.0f} standard errors of 0, {errors}"
+    return f"a better log score, but no closer numbers of orders: {scores}, {errors}"
+
+
+def choose_grouping(comparisons: Sequence[Comparison], group_by: str) -> list[Comparison]:
+    """The comparisons with their verdicts: at most one is taken, for `auto` that with the highest log score gain.
+
+    A grouping that the configuration names is taken as named if a group has a usable fit, whatever the holdout says.
+    """
+    better = [one for one in comparisons if one.total["beats_pooled"]]
+    best = max(better, key=lambda one: one.total["log_score_gain"], default=None)
+    chosen = best.grouping if group_by == AUTO and best else group_by
+    return [_judged(one, chosen, group_by) for one in comparisons]
+
+
+def _judged(one: Comparison, chosen: str, group_by: str) -> Comparison:
+    is_taken = one.grouping == chosen and one.total["fit_used"] != "pooled"
+    if group_by == NO_GROUPS:
+        reason = f"not asked for (predictions.group_by: none); {one.reason}"
+    elif group_by != AUTO:
+        named = "named by the configuration" if one.grouping == group_by else f"the configuration names {group_by}"
+        reason = f"{named}; {one.reason}"
+    elif one.total["beats_pooled"] and not is_taken:
+        reason = f"{chosen} did better still; {one.reason}"
+    else:
+        reason = one.reason
+    return replace(one, reason=reason, is_taken=is_taken)
+
+
+def grouping_rows(
+    comparisons: Sequence[Comparison],
+    limits: Mapping[str, tuple[float | None, float | None]],
+    sampled_share: float,
+    as_of: dt.date,
+) -> list[tuple[object, ...]]:
+    """Rows of contract `prediction_groupings`; `limits` are lower and upper value by segment_id of the band."""
+    rows = []
+    for one in comparisons:
+        shared = {
+            "sampled_share": sampled_share, "is_taken": one.is_taken, "reason": one.reason, "as_of_date": as_of
+        }  # fmt: skip
+        for row in one.rows:
+            lower, upper = limits.get(row["segment_id"], (None, None))
+            cells = {**row, **shared, "lower_value": lower, "upper_value": upper}
+            rows.append(tuple(cells[name] for name in PREDICTION_GROUPINGS.columns))
+    return rows
