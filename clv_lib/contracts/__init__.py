@@ -5,8 +5,9 @@ from __future__ import annotations
 from clv_lib.contracts.accuracy import PREDICTION_ACCURACY, PREDICTION_CALIBRATION, PREDICTION_TRACKING
 from clv_lib.contracts.catalogue import METRIC_DEFINITIONS
 from clv_lib.contracts.cohorts import COHORT_METRICS
+from clv_lib.contracts.concentration import SEGMENT_CONCENTRATION
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS, PUBLISHED
-from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_THRESHOLDS
+from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_SEGMENT_RULES, RFM_THRESHOLDS
 from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
 from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, MODEL_FITS, PREDICTION_BANDS, SEGMENT_PREDICTIONS
 from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, SUBSCRIPTION_PERIODS
@@ -20,6 +21,7 @@ GOLD_TABLES: tuple[Table, ...] = (
     CUSTOMER_METRICS,
     CUSTOMER_RFM,
     RFM_THRESHOLDS,
+    RFM_SEGMENT_RULES,
     SEGMENTS,
     CUSTOMER_SEGMENTS,
     CUSTOMER_PREDICTIONS,
@@ -30,6 +32,7 @@ GOLD_TABLES: tuple[Table, ...] = (
     PREDICTION_CALIBRATION,
     PREDICTION_TRACKING,
     SEGMENT_METRICS,
+    SEGMENT_CONCENTRATION,
     COHORT_METRICS,
     ACQUISITION_COSTS,
     UNIT_ECONOMICS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clv_lib.contracts.attributes import CUSTOMER_ATTRIBUTES, CUSTOMER_ATTRIBUTES_HISTORY
 from clv_lib.contracts.columns import within
 from clv_lib.contracts.subscriptions import BILLING_INTERVALS, SUBSCRIPTION_STATUSES, SUBSCRIPTIONS
 from clv_lib.contracts.types import MONEY, InputContract, InputField, Rule
@@ -59,23 +60,6 @@ REFUNDS = InputContract(
     ),
 )
 
-CUSTOMER_ATTRIBUTES: tuple[str, ...] = (
-    "customer_type",
-    "industry",
-    "annual_revenue_band",
-    "employee_band",
-    "country_code",
-    "region",
-    "city",
-    "birth_year_band",
-    "gender",
-    "lifestyle",
-    "acquisition_channel",
-    "acquisition_campaign",
-    "referrer_customer_id",
-    "account_id",
-)
-
 CUSTOMERS = InputContract(
     name="customers",
     grain="one row per customer; of several the newest counts",
@@ -119,7 +103,16 @@ EXCHANGE_RATES = InputContract(
 )
 
 CONTRACTS: dict[str, InputContract] = {
-    contract.name: contract for contract in (ORDERS, REFUNDS, CUSTOMERS, MARKETING_SPEND, SUBSCRIPTIONS, EXCHANGE_RATES)
+    contract.name: contract
+    for contract in (
+        ORDERS,
+        REFUNDS,
+        CUSTOMERS,
+        CUSTOMER_ATTRIBUTES_HISTORY,
+        MARKETING_SPEND,
+        SUBSCRIPTIONS,
+        EXCHANGE_RATES,
+    )
 }
 
 _CURRENCY = Rule("unknown_currency", r"currency_code rlike '\\A[A-Z]{3}\\z'", "the currency is a three-letter code")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from clv_lib.demo.attribute_history import draw_region_moves, make_attribute_history
 from clv_lib.demo.dirt import add_order_faults, add_refund_faults, add_subscription_faults
 from clv_lib.demo.marketing import make_marketing_spend
 from clv_lib.demo.money import ORDER_AMOUNTS, REFUND_AMOUNTS, draw_exchange_rates, rate_units_by_day, with_decimals
@@ -62,7 +63,7 @@ SUBSCRIPTION_COLUMNS = (*PERIOD_COLUMNS, "updated_at")
 
 @dataclass(frozen=True)
 class DemoData:
-    """The six input tables and the truth behind them.
+    """The seven input tables and the truth behind them.
 
     Money and rates are `Decimal` objects (4 and 6 digits after the point), `_at` columns are UTC timestamps, `_date`
     columns are `datetime.date` objects, missing strings are None.
@@ -71,6 +72,7 @@ class DemoData:
     orders: pd.DataFrame
     refunds: pd.DataFrame
     customers: pd.DataFrame
+    customer_attributes_history: pd.DataFrame
     marketing_spend: pd.DataFrame
     subscriptions: pd.DataFrame
     exchange_rates: pd.DataFrame
@@ -82,6 +84,7 @@ class DemoData:
             "orders": self.orders,
             "refunds": self.refunds,
             "customers": self.customers,
+            "customer_attributes_history": self.customer_attributes_history,
             "marketing_spend": self.marketing_spend,
             "subscriptions": self.subscriptions,
             "exchange_rates": self.exchange_rates,
@@ -108,6 +111,7 @@ def generate(parameters: DemoParameters) -> DemoData:
         orders=with_decimals(order_rows, ORDER_AMOUNTS)[list(ORDER_COLUMNS)],
         refunds=with_decimals(refund_rows, REFUND_AMOUNTS)[list(REFUND_COLUMNS)],
         customers=customers,
+        customer_attributes_history=make_attribute_history(parameters, draw_region_moves(parameters, buyers)),
         marketing_spend=spend[list(SPEND_COLUMNS)],
         subscriptions=with_decimals(subscription_rows, SUBSCRIPTION_AMOUNTS)[list(SUBSCRIPTION_COLUMNS)],
         exchange_rates=rates,

@@ -20,6 +20,7 @@ from clv_lib.contracts.silver import (
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.errors import ContractError
 from clv_lib.orders import refunds as refunding
+from clv_lib.orders.attribute_history import HISTORY_KEY
 from clv_lib.orders.currency import daily_rates, normalised_currency, rate_faults
 from clv_lib.orders.disposition import (
     ACCEPTED,
@@ -41,6 +42,7 @@ from clv_lib.orders.intake import (
 from clv_lib.orders.lines import contradictory_orders, counted_lines, orders_of_lines, refunds_of_lines
 from clv_lib.orders.months import customer_months
 from clv_lib.orders.spend import SPEND_KEY, judged_spend, with_spend_dispositions
+from clv_lib.pipeline.attributes import attribute_periods
 from clv_lib.pipeline.recurring import stored_subscriptions, subscription_rows, write_subscription_periods
 from clv_lib.recurring.subscription_periods import PERIOD_KEY
 
@@ -87,6 +89,7 @@ def intake(work: Workspace) -> Workspace:
         *refund_accounts,
         *_spend_accounts(work, rates),
         *_subscription_accounts(work, subscriptions),
+        *_attribute_accounts(work),
     ]
     work.write_all(
         (QUARANTINED_ROWS, _union([quarantined(a.rows, a.name, a.key, a.amount) for a in accounts])),
@@ -197,6 +200,11 @@ def _subscription_accounts(work: Workspace, rows: DataFrame | None) -> list[Acco
     if rows is None or mapped is None:
         return []
     return [Accounted("subscriptions", PERIOD_KEY, "recurring_amount", normalised_currency(mapped), rows)]
+
+
+def _attribute_accounts(work: Workspace) -> list[Accounted]:
+    rows = attribute_periods(work)
+    return [] if rows is None else [Accounted("customer_attributes_history", HISTORY_KEY, "amount", rows, rows)]
 
 
 def _conservation(work: Workspace, accounts: list[Accounted]) -> DataFrame:

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from clv_lib.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
-SOURCES = ("orders", "refunds", "customers", "marketing_spend", "subscriptions", "exchange_rates")
+SOURCES = (
+    "orders",
+    "refunds",
+    "customers",
+    "customer_attributes_history",
+    "marketing_spend",
+    "subscriptions",
+    "exchange_rates",
+)
 
 
 @dataclass(frozen=True)
