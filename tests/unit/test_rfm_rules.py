@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import get_args
 
 import pytest
 
 from clv_lib.segments.rfm_rules import RULE_SETS, RfmRule, named_codes
+from clv_lib.settings.segments import RfmRuleSet
 
 SCORES = range(1, 6)
 TRIPLES = list(product(SCORES, SCORES, SCORES))
@@ -14,6 +16,10 @@ TRIPLES = list(product(SCORES, SCORES, SCORES))
 
 def names(rules: tuple[RfmRule, ...], recency: int, frequency: int, monetary: int) -> list[str]:
     return [rule.name for rule in rules if rule.matches(recency, frequency, monetary)]
+
+
+def test_the_settings_offer_the_rule_sets_that_exist() -> None:
+    assert set(get_args(RfmRuleSet)) == set(RULE_SETS)
 
 
 @pytest.mark.parametrize("rule_set", sorted(RULE_SETS))
