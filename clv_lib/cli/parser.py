@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from clv_lib import __version__
+from clv_lib.contracts.inputs import CONTRACTS
 from clv_lib.errors import ConfigurationError, UnknownCommand, did_you_mean, exit_codes
 
 INTERRUPTED = (130, "interrupted")
@@ -153,7 +154,7 @@ def _describing(commands: Any) -> None:
         "name",
         metavar="SOURCE",
         nargs="?",
-        help="orders, refunds, customers, marketing_spend, subscriptions, experiment_assignments, exchange_rates",
+        help=", ".join(CONTRACTS),
     )
     config = commands.add_parser("config", help="the settings in force, and their schema", allow_abbrev=False)
     inner = config.add_subparsers(title="commands", metavar="COMMAND", dest="config_command", required=True)

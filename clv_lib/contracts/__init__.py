@@ -11,9 +11,10 @@ from clv_lib.contracts.accuracy import (
 from clv_lib.contracts.catalogue import METRIC_DEFINITIONS
 from clv_lib.contracts.churn import CHURN_REASONS, CUSTOMER_SURVIVAL, ORDER_GAPS, SEGMENT_CHURN
 from clv_lib.contracts.cohorts import COHORT_METRICS
+from clv_lib.contracts.concentration import SEGMENT_CONCENTRATION
 from clv_lib.contracts.contract_retention import CONTRACT_RETENTION
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS, PUBLISHED
-from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_THRESHOLDS
+from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_SEGMENT_RULES, RFM_THRESHOLDS
 from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
 from clv_lib.contracts.experiments import EXPERIMENT_RESULTS
 from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, MODEL_FITS, PREDICTION_BANDS, SEGMENT_PREDICTIONS
@@ -28,6 +29,7 @@ GOLD_TABLES: tuple[Table, ...] = (
     CUSTOMER_METRICS,
     CUSTOMER_RFM,
     RFM_THRESHOLDS,
+    RFM_SEGMENT_RULES,
     SEGMENTS,
     CUSTOMER_SEGMENTS,
     CUSTOMER_PREDICTIONS,
@@ -40,6 +42,7 @@ GOLD_TABLES: tuple[Table, ...] = (
     EXPERIMENT_RESULTS,
     PREDICTION_GROUPINGS,
     SEGMENT_METRICS,
+    SEGMENT_CONCENTRATION,
     COHORT_METRICS,
     ORDER_GAPS,
     CUSTOMER_SURVIVAL,

@@ -155,3 +155,23 @@ RFM_THRESHOLDS = Table(
         Field("as_of_date", "date", "Last day that counts.", required=True),
     ),
 )
+
+RFM_SEGMENT_RULES = Table(
+    name="rfm_segment_rules",
+    layer="gold",
+    grain="one row per rule set and code of three scores: every code has one name in each set",
+    key=("rule_set", "rfm_code"),
+    partition_by=SNAPSHOT,
+    fields=(
+        Field("rule_set", "string", "classic or eleven.", required=True),
+        Field("rfm_code", "string", "The three scores, R F M.", True, "rfm_code rlike '^[1-5]{3}$'"),
+        *(
+            Field(
+                f"{name}_score", "tinyint", f"1 (worst) to 5 (best) by {name}.", True, f"{name}_score between 1 and 5"
+            )
+            for name in ("recency", "frequency", "monetary")
+        ),
+        Field("rfm_segment", "string", "Name of the code by the rule set.", required=True),
+    ),
+    measures={"codes": "count(1)", "all_codes": "125 * count(distinct rule_set)"},
+)

@@ -55,6 +55,18 @@ IDENTITIES: tuple[Identity, ...] = (
         "each customer is scored",
     ),
     Identity(
+        "rfm_rules_are_complete",
+        (("rfm_segment_rules", "codes"),),
+        (("rfm_segment_rules", "all_codes"),),
+        "each rule set names each of the 125 codes",
+    ),
+    Identity(
+        "segments_cover_customers",
+        (("segments", "memberships"),),
+        (("segments", "customers_by_types"),),
+        "the segments of each type add up to all customers",
+    ),
+    Identity(
         "segments_count_members",
         (("segments", "memberships"),),
         (("customer_segments", "memberships"),),
@@ -65,6 +77,15 @@ IDENTITIES: tuple[Identity, ...] = (
         (("customer_segments", "in_total"),),
         (("customer_metrics", "customers"),),
         "the total segment holds each customer once",
+    ),
+    *(
+        Identity(
+            f"concentration_{name}_total",
+            (("segment_concentration", f"{name}_by_type"),),
+            (("segment_concentration", f"{name}_all_by_types"),),
+            f"segments of each type add up to the total's {meaning}",
+        )
+        for name, meaning in (("customers", "customers"), ("orders", "orders"), ("net", "net revenue"))
     ),
     Identity(
         "segments_net_total",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clv_lib.contracts.attributes import CUSTOMER_ATTRIBUTES, CUSTOMER_ATTRIBUTES_HISTORY
 from clv_lib.contracts.columns import within
 from clv_lib.contracts.experiments import EXPERIMENT_ASSIGNMENTS
 from clv_lib.contracts.subscriptions import BILLING_INTERVALS, SUBSCRIPTION_STATUSES, SUBSCRIPTIONS
@@ -60,23 +61,6 @@ REFUNDS = InputContract(
     ),
 )
 
-CUSTOMER_ATTRIBUTES: tuple[str, ...] = (
-    "customer_type",
-    "industry",
-    "annual_revenue_band",
-    "employee_band",
-    "country_code",
-    "region",
-    "city",
-    "birth_year_band",
-    "gender",
-    "lifestyle",
-    "acquisition_channel",
-    "acquisition_campaign",
-    "referrer_customer_id",
-    "account_id",
-)
-
 CUSTOMERS = InputContract(
     name="customers",
     grain="one row per customer; of several the newest counts",
@@ -125,6 +109,7 @@ CONTRACTS: dict[str, InputContract] = {
         ORDERS,
         REFUNDS,
         CUSTOMERS,
+        CUSTOMER_ATTRIBUTES_HISTORY,
         MARKETING_SPEND,
         SUBSCRIPTIONS,
         EXPERIMENT_ASSIGNMENTS,

@@ -19,12 +19,23 @@ SEGMENTS = Table(
             "Within a type each customer is in exactly one segment; all: the total.",
             required=True,
         ),
-        Field("segment_name", "string", "Name; unknown where the attribute is not known.", required=True),
+        Field(
+            "segment_name",
+            "string",
+            "Name; unknown where it is not known, suppressed where small segments are shown together.",
+            required=True,
+        ),
         Field("definition", "string", "How membership is decided.", required=True),
         count("customer_count", "Members at as_of."),
         Field("as_of_date", "date", "Last day that counts.", required=True),
     ),
-    measures={"types": "count(distinct segment_type)", "memberships": "sum(customer_count)"},
+    measures={
+        "types": "count(distinct segment_type)",
+        "memberships": "sum(customer_count)",
+        "customers_by_types": (
+            "sum(case when segment_type = 'all' then customer_count end) * count(distinct segment_type)"
+        ),
+    },
 )
 
 CUSTOMER_SEGMENTS = Table(

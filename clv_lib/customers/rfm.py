@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from clv_lib.contracts.customers import CUSTOMER_RFM, RFM_THRESHOLDS
 from clv_lib.contracts.types import RATIO
+from clv_lib.customers.quantiles import exact_quantiles
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -26,30 +27,14 @@ _MEASURES: Mapping[str, tuple[str, tuple[float, ...]]] = {
 
 
 def cut_values(metrics: DataFrame) -> DataFrame:
-    """The exact quantiles of each measure over all customers. Grain: one row; an array column per dimension."""
-    return metrics.agg(
-        *(F.percentile(F.col(column), list(shares)).alias(name) for name, (column, shares) in _MEASURES.items())
-    )
+    """The exact quantiles of each measure over all customers: `exact_quantiles`. Grain: dimension and cut."""
+    return exact_quantiles(metrics, _MEASURES)
 
 
 def rfm_thresholds(cuts: DataFrame, as_of: dt.date) -> DataFrame:
-    """The cuts as contract `rfm_thresholds`. Grain: dimension and cut."""
-    dimensions = F.explode(
-        F.array(
-            *(
-                F.struct(F.lit(name).alias("dimension"), _numbered(name, shares).alias("cuts"))
-                for name, (_, shares) in _MEASURES.items()
-            )
-        )
-    )
-    exploded = cuts.select(dimensions.alias("d")).select("d.dimension", F.explode("d.cuts").alias("cut"))
-    return exploded.select(
-        "dimension",
-        F.col("cut.cut_number").alias("cut_number"),
-        F.col("cut.quantile").alias("quantile"),
-        F.col("cut.cut_value").cast(RATIO).alias("cut_value"),
-        F.lit(as_of).alias("as_of_date"),
-    ).select(*RFM_THRESHOLDS.columns)
+    """The cuts as contract `rfm_thresholds`. Grain: dimension and cut, kept."""
+    values = {"cut_value": F.col("cut_value").cast(RATIO), "as_of_date": F.lit(as_of)}
+    return cuts.withColumns(values).select(*RFM_THRESHOLDS.columns)
 
 
 def customer_rfm(
@@ -74,17 +59,6 @@ def customer_rfm(
     code = F.concat("recency_score", "frequency_score", "monetary_score")
     named = scored.withColumns({"rfm_code": code, "rfm_segment": segment, "rule_set": F.lit(rule_set)})
     return named.select(*CUSTOMER_RFM.columns)
-
-
-def _numbered(name: str, shares: Sequence[float]) -> Column:
-    return F.array(
-        *(
-            F.struct(
-                F.lit(i + 1).alias("cut_number"), F.lit(share).alias("quantile"), F.col(name)[i].alias("cut_value")
-            )
-            for i, share in enumerate(shares)
-        )
-    )
 
 
 def _cuts_below(value: str, cuts: Sequence[Decimal]) -> Column:

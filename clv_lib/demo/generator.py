@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from clv_lib.demo.attribute_history import draw_region_moves, make_attribute_history
 from clv_lib.demo.dirt import add_order_faults, add_refund_faults, add_subscription_faults
 from clv_lib.demo.experiments import (
     ASSIGNMENT_COLUMNS,
@@ -78,6 +79,7 @@ class DemoData:
     orders: pd.DataFrame
     refunds: pd.DataFrame
     customers: pd.DataFrame
+    customer_attributes_history: pd.DataFrame
     marketing_spend: pd.DataFrame
     subscriptions: pd.DataFrame
     experiment_assignments: pd.DataFrame
@@ -90,6 +92,7 @@ class DemoData:
             "orders": self.orders,
             "refunds": self.refunds,
             "customers": self.customers,
+            "customer_attributes_history": self.customer_attributes_history,
             "marketing_spend": self.marketing_spend,
             "subscriptions": self.subscriptions,
             "experiment_assignments": self.experiment_assignments,
@@ -120,6 +123,7 @@ def generate(parameters: DemoParameters) -> DemoData:
         orders=with_decimals(order_rows, ORDER_AMOUNTS)[list(ORDER_COLUMNS)],
         refunds=with_decimals(refund_rows, REFUND_AMOUNTS)[list(REFUND_COLUMNS)],
         customers=customers,
+        customer_attributes_history=make_attribute_history(parameters, draw_region_moves(parameters, buyers)),
         marketing_spend=spend[list(SPEND_COLUMNS)],
         subscriptions=with_decimals(subscription_rows, SUBSCRIPTION_AMOUNTS)[list(SUBSCRIPTION_COLUMNS)],
         experiment_assignments=assignments[list(ASSIGNMENT_COLUMNS)],

@@ -202,7 +202,8 @@ class DemoParameters:
 
     `season` are twelve monthly factors (scaled to mean 1): they stretch the time in which customers are acquired and
     buy, so that purchases follow the type's BG/NBD process exactly in operational days and nearly in calendar days.
-    `prospect_share` are registered customers without an order, on top of `customers`. Raises ConfigurationError.
+    `prospect_share` are registered customers without an order, on top of `customers`; `moved_share` of the buyers moved
+    to another region of their country. Raises ConfigurationError.
     """
 
     seed: int = 20250630
@@ -217,6 +218,7 @@ class DemoParameters:
     regions: tuple[Region, ...] = _REGIONS
     season: tuple[float, ...] = _SEASON
     prospect_share: float = 0.025
+    moved_share: float = 0.08
     same_day_share: float = 0.02
     discount_share: float = 0.25
     payment_fee_rate: float = 0.014

@@ -35,6 +35,9 @@ SCHEMAS: Mapping[str, str] = {
         " country_code string, acquisition_channel string, acquisition_campaign string, created_at timestamp,"
         " updated_at timestamp, is_deleted boolean"
     ),
+    "customer_attributes_history": (
+        "customer_id string, attribute_name string, attribute_value string, valid_from_date date, valid_to_date date"
+    ),
     "marketing_spend": (
         "spend_id string, channel string, campaign_name string, cost_type string, spend_purpose string,"
         " currency_code string, spend_amount decimal(18,4), is_paid boolean, spend_date date"

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clv_lib.demo.attribute_history import draw_region_moves
 from clv_lib.demo.experiments import ExperimentTruth
 from clv_lib.demo.marketing import spend_totals
 from clv_lib.demo.money import ORDER_AMOUNTS, RATE_DIGITS, REFUND_AMOUNTS, decimal_of_cents
@@ -51,6 +52,7 @@ class DemoTruth:
     - `cac_amount`: acquisition spend over new customers, all channels.
     - `recurring`: what is true of the subscriptions.
     - `experiments`: experiment to what is true of it; latent figures above are those without it.
+    - `region_moves`: one row per buyer who moved: `customer_id, moved_date, from_region, to_region`.
     """
 
     types: Mapping[str, CustomerType]
@@ -70,6 +72,7 @@ class DemoTruth:
     new_customers_by_month: Mapping[str, int]
     cac_amount: Decimal
     recurring: RecurringTruth
+    region_moves: pd.DataFrame
     experiments: Mapping[str, ExperimentTruth] = field(default_factory=dict)
 
 
@@ -109,6 +112,7 @@ def collect_truth(
         new_customers_by_month=_counts(first_months),
         cac_amount=sum(known, Decimal(0)) / len(customers),
         recurring=collect_recurring_truth(parameters, subscription_rows),
+        region_moves=draw_region_moves(parameters, buyers),
     )
 
 

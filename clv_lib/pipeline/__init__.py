@@ -57,6 +57,7 @@ STEPS: tuple[str, ...] = (
 OPTIONAL_SOURCES: Mapping[str, str] = {
     "refunds": "no refunds are known, so values are before refunds",
     "customers": "no attributes are known; acquisition channels come from the first order alone",
+    "customer_attributes_history": "attributes are those of today, also in the past",
     "marketing_spend": "no spend is known, so CAC and what depends on it is NULL with status spend_missing",
     "subscriptions": "no contracts are known, so the tables of recurring revenue are empty",
     "experiment_assignments": "no experiments are known, so experiment_results is empty",

@@ -12,7 +12,7 @@ from clv_lib.experiments.assignments import accountable_assignments, assigned_cu
 from clv_lib.experiments.cells import experiment_cells, unaffected_types
 from clv_lib.experiments.results import result_rows
 from clv_lib.metrics.catalogue import metrics_of
-from clv_lib.pipeline.states import attribute_columns
+from clv_lib.pipeline.attributes import attribute_columns
 from clv_lib.segments.definitions import present_segment_types
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from clv_lib import __version__
 from clv_lib.contracts import GOLD_TABLES
 from clv_lib.contracts.catalogue import METRIC_DEFINITIONS
 from clv_lib.contracts.cohorts import COHORT_METRICS
-from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_THRESHOLDS
+from clv_lib.contracts.concentration import SEGMENT_CONCENTRATION
+from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_SEGMENT_RULES, RFM_THRESHOLDS
 from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
 from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS, SEGMENTS
@@ -19,28 +20,42 @@ from clv_lib.customers.rfm import cut_values, rfm_thresholds
 from clv_lib.metrics.acquisition_costs import acquisition_costs
 from clv_lib.metrics.catalogue import metric_definitions
 from clv_lib.metrics.cohort_metrics import cohort_metrics
+from clv_lib.metrics.segment_concentration import segment_concentration
 from clv_lib.metrics.segment_metrics import segment_metrics
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.orders.spend import monthly_spend
+from clv_lib.pipeline.attributes import attribute_columns, attributes
 from clv_lib.pipeline.churn import write_churn
 from clv_lib.pipeline.intake import exchange_rates, spend_rows
-from clv_lib.pipeline.states import attribute_columns, attributes, customers_as_of, scored_rfm
+from clv_lib.pipeline.states import customers_as_of, scored_rfm
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
 from clv_lib.segments.membership import customer_segments
 from clv_lib.segments.membership import segments as listed_segments
+from clv_lib.segments.rfm_rules import RULE_SETS, named_codes
 from clv_lib.settings.segments import CohortSegments
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
     from clv_lib.pipeline.workspace import Workspace
 
 
 def customers(work: Workspace) -> Workspace:
-    """Write customer_metrics, rfm_thresholds and customer_rfm."""
+    """Write customer_metrics, rfm_thresholds, rfm_segment_rules and customer_rfm."""
     work.write(CUSTOMER_METRICS, customers_as_of(work, work.as_of))
     stored = work.read(CUSTOMER_METRICS)
-    work.write(RFM_THRESHOLDS, rfm_thresholds(cut_values(stored), work.as_of))
+    work.write_all(
+        (RFM_THRESHOLDS, rfm_thresholds(cut_values(stored), work.as_of)), (RFM_SEGMENT_RULES, _rfm_rules(work))
+    )
     work.write(CUSTOMER_RFM, scored_rfm(work, stored, work.read(RFM_THRESHOLDS)))
     return work
+
+
+def _rfm_rules(work: Workspace) -> DataFrame:
+    rows = [
+        (rule_set, f"{r}{f}{m}", r, f, m, name) for rule_set in RULE_SETS for r, f, m, name in named_codes(rule_set)
+    ]
+    return work.lake.spark.createDataFrame(rows, RFM_SEGMENT_RULES.ddl)
 
 
 def segments(work: Workspace) -> Workspace:
@@ -50,13 +65,14 @@ def segments(work: Workspace) -> Workspace:
         work.progress.note(f"segment type {name} is left out: {reason}")
     types = present_segment_types(work.settings.segments, offered)
     metrics, rfm = work.read(CUSTOMER_METRICS), work.read(CUSTOMER_RFM)
-    work.write(CUSTOMER_SEGMENTS, customer_segments(metrics, rfm, attributes(work), types, work.as_of))
-    work.write(SEGMENTS, listed_segments(work.read(CUSTOMER_SEGMENTS), types, work.as_of))
+    known, smallest = attributes(work, work.as_of), work.settings.small_segments.minimum_customers
+    work.write(CUSTOMER_SEGMENTS, customer_segments(metrics, rfm, known, types, work.as_of, smallest))
+    work.write(SEGMENTS, listed_segments(work.read(CUSTOMER_SEGMENTS), types, work.as_of, smallest))
     return work
 
 
 def economics(work: Workspace) -> Workspace:
-    """Write figures of segments, cohorts and channels, their definitions, and the tables of churn."""
+    """Write the figures of segments, cohorts and channels, of churn and concentration, and what the metrics are."""
     settings = work.settings
     horizon = settings.economics.horizon_days
     predicted = work.read(CUSTOMER_PREDICTIONS).where(F.col("horizon_days") == horizon)
@@ -76,5 +92,6 @@ def economics(work: Workspace) -> Workspace:
     )
     write_churn(work, predicted)
     compared = unit_economics(months, metrics, predicted, work.read(ACQUISITION_COSTS), settings.economics, work.as_of)
-    work.write(UNIT_ECONOMICS, compared)
+    ranked = segment_concentration(metrics, members, predicted, work.read(SEGMENT_METRICS), rate, work.as_of)
+    work.write_all((UNIT_ECONOMICS, compared), (SEGMENT_CONCENTRATION, ranked))
     return work

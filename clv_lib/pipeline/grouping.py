@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from clv_lib.pipeline.states import attribute_columns, attributes
+from clv_lib.pipeline.attributes import attribute_columns, attributes
 from clv_lib.scoring import Fits, Groupings, assigned, churn_model, counted_by_group, with_groups
 from clv_lib.scoring.fits import POOLED_SEGMENT, GroupFits
 from clv_lib.scoring.group_comparison import (
@@ -69,9 +69,10 @@ def compare_groups(work: Workspace, latest: LatestHoldout | None, model_name: st
     if not names or missing or latest is None or _are_few(work, latest):
         return Verdict(asked if asked in names else None)
     groupings = _groupings(work, latest.before, names)
-    grouped = with_groups(latest.before, attributes(work), groupings)
+    then = attributes(work, latest.holdout.calibration_end)
+    grouped = with_groups(latest.before, then, groupings)
     counted = counted_by_group(sampled(grouped, latest.fits.sampled_share), groupings)
-    outcomes = counted_by_group(with_groups(latest.known, attributes(work), groupings), groupings, *LATER)
+    outcomes = counted_by_group(with_groups(latest.known, then, groupings), groupings, *LATER)
     pooled, enough = latest.fits.candidates[model_name], work.settings.predictions.minimum_group_customers
     found = [
         compare(outcomes, name, fit_groups(counted, name, model_name, enough), pooled, latest.holdout) for name in names
@@ -88,7 +89,7 @@ def assign(work: Workspace, metrics: DataFrame, fits: Fits, grouping: str | None
     if grouping is None or fits.candidates[model_name].model is None:
         return Assignment(assigned(metrics, None, ()))
     groupings = _groupings(work, metrics, (grouping,))
-    grouped = with_groups(metrics, attributes(work), groupings)
+    grouped = with_groups(metrics, attributes(work, work.as_of), groupings)
     counted = counted_by_group(sampled(grouped, fits.sampled_share), groupings)
     enough = work.settings.predictions.minimum_group_customers
     own = {

@@ -21,6 +21,7 @@ from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.errors import ContractError
 from clv_lib.experiments.assignments import ASSIGNMENT_AMOUNT, ASSIGNMENT_KEY, judged_assignments
 from clv_lib.orders import refunds as refunding
+from clv_lib.orders.attribute_history import HISTORY_KEY
 from clv_lib.orders.currency import daily_rates, normalised_currency, rate_faults
 from clv_lib.orders.disposition import (
     ACCEPTED,
@@ -42,6 +43,7 @@ from clv_lib.orders.intake import (
 from clv_lib.orders.lines import contradictory_orders, counted_lines, orders_of_lines, refunds_of_lines
 from clv_lib.orders.months import customer_months
 from clv_lib.orders.spend import SPEND_KEY, judged_spend, with_spend_dispositions
+from clv_lib.pipeline.attributes import attribute_periods
 from clv_lib.pipeline.experiments import assignment_inputs
 from clv_lib.pipeline.recurring import stored_subscriptions, subscription_rows, write_subscription_periods
 from clv_lib.recurring.subscription_periods import PERIOD_KEY
@@ -90,6 +92,7 @@ def intake(work: Workspace) -> Workspace:
         *_spend_accounts(work, rates),
         *_subscription_accounts(work, subscriptions),
         *_assignment_accounts(work),
+        *_attribute_accounts(work),
     ]
     work.write_all(
         (QUARANTINED_ROWS, _union([quarantined(a.rows, a.name, a.key, a.amount) for a in accounts])),
@@ -208,6 +211,11 @@ def _assignment_accounts(work: Workspace) -> list[Accounted]:
         return []
     rows = work.keep(judged_assignments(inputs, work.settings, work.as_of))
     return [Accounted("experiment_assignments", ASSIGNMENT_KEY, ASSIGNMENT_AMOUNT, inputs, rows)]
+
+
+def _attribute_accounts(work: Workspace) -> list[Accounted]:
+    rows = attribute_periods(work)
+    return [] if rows is None else [Accounted("customer_attributes_history", HISTORY_KEY, "amount", rows, rows)]
 
 
 def _conservation(work: Workspace, accounts: list[Accounted]) -> DataFrame:

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.inputs import CONTRACTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS
-from clv_lib.customers.attributes import current_attributes
 from clv_lib.customers.metrics import NET_REVENUE, boundary_months, boundary_sums, customer_metrics
 from clv_lib.customers.rfm import customer_rfm, cut_values, rfm_thresholds
-from clv_lib.lake import read_source
 from clv_lib.orders.as_of import months_as_of
-from clv_lib.orders.mapping import contract_expressions
+from clv_lib.pipeline.attributes import attribute_columns, attributes
 from clv_lib.segments.definitions import present_segment_types
 from clv_lib.segments.membership import customer_segments
 from clv_lib.segments.rfm_rules import rfm_segment
@@ -36,7 +33,7 @@ def customers_as_of(work: Workspace, day: dt.date) -> DataFrame:
     return customer_metrics(
         months,
         boundary_sums(boundary, day),
-        attributes(work),
+        attributes(work, day),
         as_of=day,
         inactivity_days=work.settings.churn.inactivity_days,
         value_basis=work.run.value_basis or NET_REVENUE,
@@ -44,10 +41,11 @@ def customers_as_of(work: Workspace, day: dt.date) -> DataFrame:
 
 
 def segments_as_of(work: Workspace, metrics: DataFrame, day: dt.date) -> DataFrame:
-    """Contract `customer_segments` of the `customer_metrics` of an earlier day; attributes are those of today."""
+    """Contract `customer_segments` of the `customer_metrics` of an earlier day, with the attributes valid on it."""
     rfm = scored_rfm(work, metrics, rfm_thresholds(cut_values(metrics), day))
     types = present_segment_types(work.settings.segments, attribute_columns(work))
-    return customer_segments(metrics, rfm, attributes(work), types, day)
+    smallest = work.settings.small_segments.minimum_customers
+    return customer_segments(metrics, rfm, attributes(work, day), types, day, smallest)
 
 
 def scored_rfm(work: Workspace, metrics: DataFrame, thresholds: DataFrame) -> DataFrame:
@@ -58,18 +56,3 @@ def scored_rfm(work: Workspace, metrics: DataFrame, thresholds: DataFrame) -> Da
     rule_set = work.settings.rfm.rule_set
     name = rfm_segment(F.col("recency_score"), F.col("frequency_score"), F.col("monetary_score"), rule_set)
     return customer_rfm(metrics, cuts, name, rule_set)
-
-
-def attributes(work: Workspace) -> DataFrame | None:
-    """One row of attributes per customer, or None without the source customers."""
-    mapped = work.mapped("customers")
-    return None if mapped is None else current_attributes(mapped)
-
-
-def attribute_columns(work: Workspace) -> set[str] | None:
-    """Columns of the customers contract that the source offers, or None without such a source."""
-    pinned = work.sources.get("customers")
-    if pinned is None:
-        return None
-    raw = read_source(work.lake.spark, pinned)
-    return set(contract_expressions(raw, CONTRACTS["customers"], pinned.source.columns))

@@ -9,8 +9,9 @@ from typing import Literal
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.inputs import CUSTOMER_ATTRIBUTES
+from clv_lib.contracts.attributes import CUSTOMER_ATTRIBUTES
 from clv_lib.errors import ConfigurationError, did_you_mean
+from clv_lib.segments.rfm_rules import rfm_segment
 from clv_lib.settings.segments import (
     UNKNOWN_SEGMENT,
     AttributeSegments,
@@ -44,7 +45,7 @@ def segment_name(kind: SegmentType) -> Column:
 def _known_name(kind: SegmentType) -> Column:
     match kind:
         case RfmSegments():
-            return F.col("rfm_segment")
+            return _rfm_name(kind.rule_set)
         case ValueDecileSegments():
             return F.concat(F.lit("decile_"), F.lpad(F.col("value_decile").cast("string"), 2, "0"))
         case CohortSegments():
@@ -57,6 +58,13 @@ def _known_name(kind: SegmentType) -> Column:
             return _first_true_case(kind.cases)
 
 
+def _rfm_name(rule_set: str | None) -> Column:
+    """The name by the rule set of customer_rfm, or by one of the type's own."""
+    if rule_set is None:
+        return F.col("rfm_segment")
+    return rfm_segment(F.col("recency_score"), F.col("frequency_score"), F.col("monetary_score"), rule_set)
+
+
 def _first_true_case(cases: dict[str, str]) -> Column:
     (name, predicate), *others = cases.items()
     first = F.when(F.expr(predicate), name)
@@ -67,7 +75,8 @@ def definition(kind: SegmentType) -> str:
     """How membership is decided, in words, for the published `segments` table."""
     match kind:
         case RfmSegments():
-            return "Name of the recency, frequency and monetary scores by the rule set of customer_rfm."
+            rules = f"the rule set {kind.rule_set}" if kind.rule_set else "the rule set of customer_rfm"
+            return f"Name of the recency, frequency and monetary scores by {rules}."
         case ValueDecileSegments():
             return "Tenth of the customers by net revenue so far: 01 the highest; equal values share a segment."
         case CohortSegments():
@@ -75,7 +84,8 @@ def definition(kind: SegmentType) -> str:
         case ChannelSegments():
             return "Acquisition channel: from customers, else of the first order, else unattributed."
         case AttributeSegments():
-            return f"Value of {kind.column} in customers; {UNKNOWN_SEGMENT}: not given."
+            valid = "valid at as_of by customer_attributes_history, else as in customers"
+            return f"Value of {kind.column}, {valid}; {UNKNOWN_SEGMENT}: not given."
         case SqlSegments() | LifecycleSegments():
             cases = "; ".join(f"{name}: {predicate}" for name, predicate in kind.cases.items())
             return f"The first that is true over customer_metrics, else {UNKNOWN_SEGMENT}: {cases}."

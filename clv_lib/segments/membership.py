@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENTS
 from clv_lib.errors import ConfigurationError
 from clv_lib.segments.definitions import ALL, definition, segment_name, source_of
-from clv_lib.settings.segments import UNKNOWN_SEGMENT, SegmentType, SqlSegments
+from clv_lib.segments.suppression import small_segments_together, suppression
+from clv_lib.settings.segments import SUPPRESSED_SEGMENT, UNKNOWN_SEGMENT, SegmentType, SqlSegments
 
 _EVERY_CUSTOMER = "Every customer with an order."
 
@@ -24,11 +25,13 @@ def customer_segments(
     attributes: DataFrame | None,
     segment_types: Sequence[SegmentType],
     as_of: dt.date,
+    minimum_customers: int = 0,
 ) -> DataFrame:
     """Memberships at as_of: for every customer of `customer_metrics` one row per segment type and one in `all:all`.
 
     Grain: customer and segment type. `attributes` is the customers contract, one row per customer; None leaves
-    attribute types out. A name that is not known is `unknown`. ConfigurationError if Spark refuses a predicate.
+    attribute types out. A name that is not known is `unknown`. Segments of fewer than `minimum_customers` are put
+    together as `small_segments_together`. ConfigurationError if Spark refuses a predicate.
     """
     frames = {"customer_metrics": customer_metrics, "customer_rfm": customer_rfm, "customers": attributes}
     kinds = [kind for kind in segment_types if frames[source_of(kind)] is not None]
@@ -39,23 +42,26 @@ def customer_segments(
         if frame is not None and own:
             named = named.join(_names_from(frame, own), on="customer_id", how="left")
     memberships = [_membership(ALL, F.lit(ALL)), *(_membership(k.name, F.col(_column(k))) for k in kinds)]
-    each = named.select("customer_id", F.inline(F.array(*memberships)))
+    each = small_segments_together(named.select("customer_id", F.inline(F.array(*memberships))), minimum_customers)
     segment_id = F.concat_ws(":", "segment_type", "segment_name")
     return each.withColumns({"segment_id": segment_id, "as_of_date": F.lit(as_of)}).select(*CUSTOMER_SEGMENTS.columns)
 
 
-def segments(customer_segments: DataFrame, segment_types: Sequence[SegmentType], as_of: dt.date) -> DataFrame:
+def segments(
+    customer_segments: DataFrame, segment_types: Sequence[SegmentType], as_of: dt.date, minimum_customers: int = 0
+) -> DataFrame:
     """The segments with at least one member, what decides membership, and how many members they have.
 
-    Grain: segment.
+    Grain: segment. `minimum_customers` is that of the memberships.
     """
     texts = {ALL: _EVERY_CUSTOMER, **{kind.name: definition(kind) for kind in segment_types}}
     text_of_type = F.create_map(*(F.lit(text) for text in chain.from_iterable(texts.items())))
     counted = customer_segments.groupBy("segment_id", "segment_type", "segment_name").agg(
         F.count("*").alias("customer_count")
     )
-    described = {"definition": text_of_type[F.col("segment_type")], "as_of_date": F.lit(as_of)}
-    return counted.withColumns(described).select(*SEGMENTS.columns)
+    is_shared = (F.col("segment_name") == SUPPRESSED_SEGMENT) & F.lit(minimum_customers > 0)
+    text = F.when(is_shared, suppression(minimum_customers)).otherwise(text_of_type[F.col("segment_type")])
+    return counted.withColumns({"definition": text, "as_of_date": F.lit(as_of)}).select(*SEGMENTS.columns)
 
 
 def _column(kind: SegmentType) -> str:

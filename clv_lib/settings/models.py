@@ -13,7 +13,14 @@ from clv_lib.settings import values as check
 from clv_lib.settings.experiments import Experiments
 from clv_lib.settings.numbers import Count, Days, Money, Share, no_boolean
 from clv_lib.settings.predictions import AUTO, FIRST_ORDER_VALUE_BAND, NO_GROUPS, Predictions
-from clv_lib.settings.segments import AttributeSegments, ChannelSegments, Section, SegmentType, default_segments
+from clv_lib.settings.segments import (
+    AttributeSegments,
+    ChannelSegments,
+    RfmRuleSet,
+    Section,
+    SegmentType,
+    default_segments,
+)
 from clv_lib.settings.sources import OptionText, Source, Sources, empty_map, lower
 
 FIXED_SPARK_KEYS = {
@@ -85,7 +92,19 @@ class Churn(Section):
 class Rfm(Section):
     """How recency, frequency and monetary scores are named."""
 
-    rule_set: Literal["classic"] = Field(default="classic", description="Names of the RFM segments: classic.")
+    rule_set: RfmRuleSet = Field(
+        default="classic", description="Names of the RFM segments: classic (ten names) or eleven."
+    )
+
+
+class SmallSegments(Section):
+    """Which segments are too small to be shown by themselves."""
+
+    minimum_customers: Annotated[int, BeforeValidator(no_boolean), Field(ge=0)] = Field(
+        default=0,
+        description="Segments with fewer customers are published together, as segment suppressed of their type; 0: "
+        "all are shown.",
+    )
 
 
 class Economics(Section):
@@ -181,6 +200,7 @@ class Settings(Section):
         default_factory=default_segments,
         description="Segment types to publish; default: rfm, value_decile, cohort, channel.",
     )
+    small_segments: SmallSegments = Field(default_factory=SmallSegments, description="Segments too small to be shown.")
     rfm: Rfm = Field(default_factory=Rfm, description="How RFM scores are named.")
     predictions: Predictions = Field(default_factory=Predictions, description="Model and horizons of predictions.")
     economics: Economics = Field(default_factory=Economics, description="Value against cost of acquisition.")

@@ -10,6 +10,8 @@ from clv_lib.settings.numbers import Days
 from clv_lib.settings.values import IDENTIFIER, SEGMENT_NAME, check_sql, refusal
 
 UNKNOWN_SEGMENT = "unknown"
+SUPPRESSED_SEGMENT = "suppressed"
+RfmRuleSet = Literal["classic", "eleven"]
 
 
 class Section(BaseModel):
@@ -32,7 +34,7 @@ def _column_name(name: str) -> str:
 
 def _cases(cases: dict[str, str]) -> dict[str, str]:
     for name in cases:
-        if not name.strip() or name.strip().lower() == UNKNOWN_SEGMENT:
+        if not name.strip() or name.strip().lower() in (UNKNOWN_SEGMENT, SUPPRESSED_SEGMENT):
             raise refusal(
                 f"the segment name {name!r} is reserved",
                 expected="any other name",
@@ -50,6 +52,10 @@ class RfmSegments(Section):
 
     type: Literal["rfm"] = Field(description="Segments by recency, frequency and monetary score.")
     name: TypeName = Field(default="rfm", description="Name of this segment type in the published tables.")
+    rule_set: RfmRuleSet | None = Field(
+        default=None,
+        description="Names of this type's segments: classic or eleven; none: as rfm.rule_set. Two types may differ.",
+    )
 
 
 class ValueDecileSegments(Section):

@@ -95,6 +95,9 @@ class Sources(Section):
     orders: OrdersSource = Field(description="Orders or order lines.")
     refunds: Source | None = Field(default=None, description="Refunds of orders.")
     customers: Source | None = Field(default=None, description="Attributes of customers.")
+    customer_attributes_history: Source | None = Field(
+        default=None, description="Attributes of customers by period: which were valid on which day."
+    )
     marketing_spend: Source | None = Field(default=None, description="Marketing spend by day and channel.")
     subscriptions: Source | None = Field(default=None, description="Periods of subscriptions with their charges.")
     experiment_assignments: Source | None = Field(default=None, description="Customers and the variants they got.")

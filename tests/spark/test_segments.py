@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
+from decimal import Decimal
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyspark.sql import functions as F
 
+from clv_lib.contracts.attributes import CUSTOMER_ATTRIBUTES
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENTS
+from clv_lib.customers.attributes import attributes_on
+from clv_lib.customers.quantiles import exact_quantiles
 from clv_lib.errors import ConfigurationError
+from clv_lib.orders.attribute_history import with_history_dispositions
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
 from clv_lib.segments.membership import customer_segments, segments
-from clv_lib.segments.rfm_rules import CLASSIC, rfm_segment
-from clv_lib.settings.segments import AttributeSegments, SegmentType, SqlSegments, default_segments
+from clv_lib.segments.rfm_rules import RULE_SETS, rfm_segment
+from clv_lib.segments.suppression import small_segments_together
+from clv_lib.settings.segments import AttributeSegments, RfmSegments, SegmentType, SqlSegments, default_segments
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -22,7 +29,10 @@ if TYPE_CHECKING:
 AS_OF = dt.date(2024, 6, 15)
 
 METRICS = "customer_id string, cohort_month date, acquisition_channel string, lifetime_order_count bigint"
-RFM = "customer_id string, rfm_segment string, value_decile tinyint"
+RFM = (
+    "customer_id string, rfm_segment string, value_decile tinyint, recency_score tinyint, frequency_score tinyint,"
+    " monetary_score tinyint"
+)
 CUSTOMERS = "customer_id string, customer_type string, region string"
 
 CUSTOMER_TYPE = AttributeSegments(type="attribute", name="customer_type", column="customer_type")
@@ -46,7 +56,9 @@ def metrics(spark: SparkSession) -> DataFrame:
 
 @pytest.fixture
 def rfm(spark: SparkSession) -> DataFrame:
-    return spark.createDataFrame([("a", "champions", 1), ("b", "at_risk", 10), ("c", "new", 5)], RFM)
+    return spark.createDataFrame(
+        [("a", "champions", 1, 5, 5, 4), ("b", "at_risk", 10, 1, 5, 5), ("c", "new", 5, 5, 1, 2)], RFM
+    )
 
 
 @pytest.fixture
@@ -129,7 +141,126 @@ def test_a_predicate_that_spark_refuses_is_a_configuration_error(
 
 def test_rfm_column_gives_the_name_of_the_rule(spark: SparkSession) -> None:
     triples = list(product(range(1, 6), repeat=3))
-    frame = spark.createDataFrame([*triples, (None, 1, 1)], "r tinyint, f tinyint, m tinyint")
-    rows = frame.withColumn("name", rfm_segment(F.col("r"), F.col("f"), F.col("m"))).collect()
-    expected: dict[tuple[Any, ...], str] = {t: next(rule.name for rule in CLASSIC if rule.matches(*t)) for t in triples}
-    assert {(row.r, row.f, row.m): row.name for row in rows} == {**expected, (None, 1, 1): None}
+    frame = spark.createDataFrame([*triples, (None, 1, 1), (4, 11, 5)], "r tinyint, f tinyint, m tinyint")
+    scores = F.col("r"), F.col("f"), F.col("m")
+    rows = frame.withColumns({name: rfm_segment(*scores, name) for name in RULE_SETS}).collect()
+    for name, rules in RULE_SETS.items():
+        expected: dict[tuple[Any, ...], str | None] = {
+            t: next(rule.name for rule in rules if rule.matches(*t)) for t in triples
+        }
+        unnamed = dict.fromkeys(((None, 1, 1), (4, 11, 5)))
+        assert {(row.r, row.f, row.m): row[name] for row in rows} == {**expected, **unnamed}
+
+
+def test_two_rfm_types_name_one_score_by_two_standards(metrics: DataFrame, rfm: DataFrame) -> None:
+    kinds = [RfmSegments(type="rfm"), RfmSegments(type="rfm", name="other", rule_set="eleven")]
+    names = memberships(customer_segments(metrics, rfm, None, kinds, AS_OF))
+    assert {c: (names[c, "rfm"], names[c, "other"]) for c in "abc"} == {
+        "a": ("champions", "champions"),
+        "b": ("at_risk", "cannot_lose_them"),
+        "c": ("new", "new_customers"),
+    }
+
+
+def test_small_segments_are_shown_together_and_cannot_be_worked_out(spark: SparkSession) -> None:
+    sizes = {
+        "alone": {"big": 9, "other": 6, "tiny": 1},  # tiny alone would be the total less the others
+        "several": {"big": 9, "b": 2, "c": 2, "d": 3},  # two of two are too few, so d joins
+        "enough": {"big": 9, "b": 3, "c": 4},  # two, with 7 in all
+        "none": {"big": 9, "b": 5},
+        "whole": {"b": 3},
+        "all": {"all": 3},
+    }
+    rows = [
+        (f"{kind}{name}{number}", kind, name)
+        for kind, names in sizes.items()
+        for name, size in names.items()
+        for number in range(size)
+    ]
+    frame = spark.createDataFrame(rows, "customer_id string, segment_type string, segment_name string")
+    assert small_segments_together(frame, 0) is frame
+    counted = small_segments_together(frame, 5).groupBy("segment_type", "segment_name").count().collect()
+    found: dict[str, dict[str, int]] = {}
+    for kind, name, size in counted:
+        found.setdefault(kind, {})[name] = size
+    assert found == {
+        "alone": {"big": 9, "suppressed": 7},
+        "several": {"big": 9, "suppressed": 7},
+        "enough": {"big": 9, "suppressed": 7},
+        "none": {"big": 9, "b": 5},
+        "whole": {"suppressed": 3},
+        "all": {"all": 3},
+    }
+
+
+def test_a_shared_segment_says_what_it_is(metrics: DataFrame, rfm: DataFrame) -> None:
+    found = customer_segments(metrics, rfm, None, [SIZE], AS_OF, 2)
+    listed = {row.segment_id: row for row in segments(found, [SIZE], AS_OF, 2).collect()}
+    assert {name: row.customer_count for name, row in listed.items()} == {"all:all": 3, "size:suppressed": 3}
+    assert "fewer than 2 customers" in listed["size:suppressed"].definition
+
+
+# a moved on Mar 1, and a later note says that the second region was another one; b's region is known to have been
+# unknown in between; c has no history; d is known by its history alone; e's history begins later.
+PERIODS = [
+    ("a", "region", "North", "2024-01-01", "2024-03-01", 1),
+    ("a", "region", "South", "2024-03-01", None, 1),
+    ("a", "region", "East", "2024-03-01", None, 2),
+    ("a", "industry", "retail", "2024-02-01", None, 1),
+    ("b", "region", "North", "2024-01-01", None, 1),
+    ("b", "region", None, "2024-02-01", "2024-04-01", 1),
+    ("d", "region", "West", "2024-01-01", "2024-06-01", 1),
+    ("e", "region", "West", "2024-05-01", None, 1),
+    (None, "region", "West", "2024-05-01", None, 1),
+    ("a", "shoe_size", "42", "2024-05-01", None, 1),
+    ("a", "region", "West", "2024-05-01", "2024-04-01", 1),
+    ("a", "region", "West", None, None, 1),
+    ("a", "Region", "West", "2024-07-01", None, 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("day", "regions", "industry"),
+    [
+        ("2024-01-15", {"a": "North", "b": "North", "c": "North", "d": "West", "e": None}, None),
+        ("2024-02-29", {"a": "North", "b": None, "c": "North", "d": "West", "e": None}, "retail"),
+        ("2024-06-15", {"a": "East", "b": "North", "c": "North", "d": None, "e": "West"}, "retail"),
+    ],
+)
+def test_attributes_are_those_of_the_day(
+    spark: SparkSession, day: str, regions: dict[str, str | None], industry: str | None
+) -> None:
+    schema = "customer_id string, attribute_name string, attribute_value string, valid_from_date string,"
+    rows = spark.createDataFrame(PERIODS, f"{schema} valid_to_date string, updated_at long")
+    dates = {name: F.to_date(name) for name in ("valid_from_date", "valid_to_date")}
+    judged = with_history_dispositions(rows.withColumns({**dates, "source_row": F.lit("{}")}), AS_OF)
+    everything = ", ".join(f"{name} string" for name in ("customer_id", *CUSTOMER_ATTRIBUTES))
+    today = [(c, *("Today" if name == "region" else None for name in CUSTOMER_ATTRIBUTES)) for c in "abe"]
+    current = spark.createDataFrame([*today, ("c", *("North",) * len(CUSTOMER_ATTRIBUTES))], everything)
+    found = attributes_on(current, judged.where("size(reasons) = 0"), dt.date.fromisoformat(day)).collect()
+    assert {row.customer_id: row.region for row in found} == regions
+    assert next(row.industry for row in found if row.customer_id == "a") == industry
+    if day == AS_OF.isoformat():
+        reasons = sorted(row.reasons[0] for row in judged.where("disposition = 'quarantined'").collect())
+        assert reasons == [
+            "ended_before_started",
+            "null_customer_id",
+            "unknown_attribute",
+            "unreadable_valid_from_date",
+        ]
+        assert judged.where("disposition = 'after_as_of'").count() == 1
+
+
+def test_quantiles_in_two_steps_are_exactly_those_of_all_values(spark: SparkSession) -> None:
+    draw = random.Random(5)
+    values = [(draw.choice([0, -3, 5, 5, round(draw.lognormvariate(4, 2), 4)]), draw.randint(1, 4)) for _ in range(400)]
+    rows = [(Decimal(str(amount)), number if number > 1 else None) for amount, number in values]
+    frame = spark.createDataFrame(rows, "amount decimal(28,4), number int")
+    shares = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+    dimensions = {"money": ("amount", shares), "tenths": ("amount", (0.1, 0.2)), "count": ("number", shares)}
+    found = exact_quantiles(frame.repartition(3), dimensions).orderBy("dimension", "cut_number").collect()
+    expected = frame.agg(*(F.percentile(c, list(s)).alias(name) for name, (c, s) in dimensions.items())).collect()[0]
+    for name, (_, wanted) in dimensions.items():
+        own = [row for row in found if row.dimension == name]
+        assert [row["quantile"] for row in own] == list(wanted)
+        assert [row.cut_value for row in own] == expected[name]

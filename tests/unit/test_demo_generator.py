@@ -301,6 +301,19 @@ def test_periods_of_a_subscription_follow_the_first_order_without_overlap(full: 
     assert (full.subscriptions["updated_at"] < pd.Timestamp(DemoParameters().as_of + timedelta(days=1), tz="UTC")).all()
 
 
+def test_region_moves_change_no_other_table_and_end_in_the_region_of_today(small: DemoData) -> None:
+    other = generate(replace(SMALL, moved_share=0.5))
+    for name, frame in small.tables().items():
+        if name != "customer_attributes_history":
+            pd.testing.assert_frame_equal(frame, other.tables()[name])
+    moves, history = other.truth.region_moves, other.customer_attributes_history
+    assert 150 < len(moves) < 300 and len(history) == 2 * len(moves)
+    assert (moves["from_region"] != moves["to_region"]).all()
+    current = history[history["valid_to_date"].isna()].set_index("customer_id")["attribute_value"]
+    today = other.customers.set_index("customer_id").loc[current.index]
+    assert (today["region"] == current).all() and (today["country_code"] == "GB").all()
+
+
 def test_faults_of_subscriptions_are_as_many_as_the_truth_says(small: DemoData) -> None:
     rows, faults = small.subscriptions, small.truth.recurring.rows_by_fault
     sound = sound_periods(small)

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from clv_lib.contracts import CONTROL_TABLES, GOLD_TABLES, PUBLISHED_TABLES, SILVER_TABLES, TABLES
+from clv_lib.contracts.attributes import attribute_history_rules
 from clv_lib.contracts.experiments import assignment_rules
 from clv_lib.contracts.identities import IDENTITIES
 from clv_lib.contracts.inputs import (
@@ -213,6 +214,8 @@ def row_rules(name: str) -> tuple[Rule, ...]:
         return (*subscription_rules(day, amount), *PERIODS_TOGETHER)
     if name == "experiment_assignments":
         return assignment_rules(day)
+    if name == "customer_attributes_history":
+        return attribute_history_rules()
     rules = {"refunds": refund_rules, "marketing_spend": spend_rules}
     return rules[name](day, amount) if name in rules else ()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import get_args
 
 import pytest
 
-from clv_lib.segments.rfm_rules import RULE_SETS, RfmRule
+from clv_lib.segments.rfm_rules import RULE_SETS, RfmRule, named_codes
+from clv_lib.settings.segments import RfmRuleSet
 
 SCORES = range(1, 6)
 TRIPLES = list(product(SCORES, SCORES, SCORES))
@@ -16,11 +18,20 @@ def names(rules: tuple[RfmRule, ...], recency: int, frequency: int, monetary: in
     return [rule.name for rule in rules if rule.matches(recency, frequency, monetary)]
 
 
+def test_the_settings_offer_the_rule_sets_that_exist() -> None:
+    assert set(get_args(RfmRuleSet)) == set(RULE_SETS)
+
+
 @pytest.mark.parametrize("rule_set", sorted(RULE_SETS))
 def test_each_of_125_codes_matches_exactly_one_rule(rule_set: str) -> None:
     wrong = {triple: found for triple in TRIPLES if len(found := names(RULE_SETS[rule_set], *triple)) != 1}
     assert len(TRIPLES) == 125
     assert wrong == {}
+
+
+@pytest.mark.parametrize("rule_set", sorted(RULE_SETS))
+def test_the_published_list_of_codes_is_complete_and_names_none_twice(rule_set: str) -> None:
+    assert sorted(code for *code, _ in named_codes(rule_set)) == sorted(map(list, TRIPLES))
 
 
 @pytest.mark.parametrize("rule_set", sorted(RULE_SETS))
@@ -57,3 +68,23 @@ def test_names_are_unique_and_each_is_reached(rule_set: str) -> None:
 )
 def test_classic_names(code: str, name: str) -> None:
     assert names(RULE_SETS["classic"], *map(int, code)) == [name]
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("554", "champions"),
+        ("344", "loyal"),
+        ("323", "potential_loyalist"),
+        ("311", "new_customers"),
+        ("515", "promising"),
+        ("443", "needs_attention"),
+        ("251", "about_to_sleep"),  # some published copies also name it hibernating
+        ("153", "at_risk"),
+        ("115", "cannot_lose_them"),
+        ("211", "hibernating"),
+        ("151", "lost"),
+    ],
+)
+def test_eleven_names(code: str, name: str) -> None:
+    assert names(RULE_SETS["eleven"], *map(int, code)) == [name]

@@ -24,6 +24,7 @@ SOURCES = (
     "orders",
     "refunds",
     "customers",
+    "customer_attributes_history",
     "marketing_spend",
     "subscriptions",
     "experiment_assignments",

@@ -16,6 +16,7 @@ PARTS = {
     "segment_metrics": ("segment_type", "segment_type", "period_month"),
     "mrr_metrics": ("segment_type", "segment_type", "period_month"),
     "contract_retention": ("segment_type", "segment_type", "period_month"),
+    "segment_concentration": ("segment_type", "segment_type", "as_of_date"),
     "cohort_metrics": ("segment_type", "segment_type", "cohort_month, months_since_first_order"),
     "acquisition_costs": ("channel", "'every channel'", "period_month, cac_type"),
 }
