@@ -233,7 +233,7 @@ def test_attributes_are_those_of_the_day(
     schema = "customer_id string, attribute_name string, attribute_value string, valid_from_date string,"
     rows = spark.createDataFrame(PERIODS, f"{schema} valid_to_date string, updated_at long")
     dates = {name: F.to_date(name) for name in ("valid_from_date", "valid_to_date")}
-    judged = with_history_dispositions(rows.withColumns({**dates, "source_row": F.lit("{}")}), AS_OF)
+    judged = with_history_dispositions(rows.withColumns({**dates, "source_row": F.struct("customer_id")}), AS_OF)
     everything = ", ".join(f"{name} string" for name in ("customer_id", *CUSTOMER_ATTRIBUTES))
     today = [(c, *("Today" if name == "region" else None for name in CUSTOMER_ATTRIBUTES)) for c in "abe"]
     current = spark.createDataFrame([*today, ("c", *("North",) * len(CUSTOMER_ATTRIBUTES))], everything)
