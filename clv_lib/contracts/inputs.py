@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clv_lib.contracts.columns import within
 from clv_lib.contracts.experiments import EXPERIMENT_ASSIGNMENTS
+from clv_lib.contracts.plans import PLANS
 from clv_lib.contracts.subscriptions import BILLING_INTERVALS, SUBSCRIPTION_STATUSES, SUBSCRIPTIONS
 from clv_lib.contracts.types import MONEY, InputContract, InputField, Rule
 
@@ -127,6 +128,7 @@ CONTRACTS: dict[str, InputContract] = {
         CUSTOMERS,
         MARKETING_SPEND,
         SUBSCRIPTIONS,
+        PLANS,
         EXPERIMENT_ASSIGNMENTS,
         EXCHANGE_RATES,
     )

@@ -18,7 +18,7 @@ from clv_lib.demo.experiments import (
     draw_assignments,
     experiment_stream,
 )
-from clv_lib.demo.marketing import make_marketing_spend
+from clv_lib.demo.marketing import make_marketing_spend, make_plans
 from clv_lib.demo.money import ORDER_AMOUNTS, REFUND_AMOUNTS, draw_exchange_rates, rate_units_by_day, with_decimals
 from clv_lib.demo.orders import ACCEPTED, make_customers, make_orders, make_refunds, seconds_of
 from clv_lib.demo.parameters import DemoParameters
@@ -80,6 +80,7 @@ class DemoData:
     customers: pd.DataFrame
     marketing_spend: pd.DataFrame
     subscriptions: pd.DataFrame
+    plans: pd.DataFrame
     experiment_assignments: pd.DataFrame
     exchange_rates: pd.DataFrame
     truth: DemoTruth
@@ -92,6 +93,7 @@ class DemoData:
             "customers": self.customers,
             "marketing_spend": self.marketing_spend,
             "subscriptions": self.subscriptions,
+            "plans": self.plans,
             "experiment_assignments": self.experiment_assignments,
             "exchange_rates": self.exchange_rates,
         }
@@ -122,6 +124,7 @@ def generate(parameters: DemoParameters) -> DemoData:
         customers=customers,
         marketing_spend=spend[list(SPEND_COLUMNS)],
         subscriptions=with_decimals(subscription_rows, SUBSCRIPTION_AMOUNTS)[list(SUBSCRIPTION_COLUMNS)],
+        plans=make_plans(parameters),
         experiment_assignments=assignments[list(ASSIGNMENT_COLUMNS)],
         exchange_rates=rates,
         truth=replace(truth, experiments=collect_experiment_truth(parameters, purchases, assignments)),

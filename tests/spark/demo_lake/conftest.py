@@ -26,6 +26,7 @@ SOURCES = (
     "customers",
     "marketing_spend",
     "subscriptions",
+    "plans",
     "experiment_assignments",
     "exchange_rates",
 )
