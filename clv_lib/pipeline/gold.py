@@ -23,6 +23,7 @@ from clv_lib.metrics.segment_metrics import segment_metrics
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.orders.spend import monthly_spend
 from clv_lib.pipeline.churn import write_churn
+from clv_lib.pipeline.forecasting import write_forecasts
 from clv_lib.pipeline.intake import exchange_rates, spend_rows
 from clv_lib.pipeline.states import attribute_columns, attributes, customers_as_of, scored_rfm
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
@@ -56,7 +57,7 @@ def segments(work: Workspace) -> Workspace:
 
 
 def economics(work: Workspace) -> Workspace:
-    """Write figures of segments, cohorts and channels, their definitions, and the tables of churn."""
+    """Write figures of segments, cohorts and channels, their definitions, the tables of churn, and the forecasts."""
     settings = work.settings
     horizon = settings.economics.horizon_days
     predicted = work.read(CUSTOMER_PREDICTIONS).where(F.col("horizon_days") == horizon)
@@ -77,4 +78,5 @@ def economics(work: Workspace) -> Workspace:
     write_churn(work, predicted)
     compared = unit_economics(months, metrics, predicted, work.read(ACQUISITION_COSTS), settings.economics, work.as_of)
     work.write(UNIT_ECONOMICS, compared)
+    write_forecasts(work)
     return work
