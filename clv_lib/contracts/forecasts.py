@@ -117,7 +117,8 @@ REVENUE_FORECASTS = Table(
         Field(
             "error_scale",
             "double",
-            "Relative standard error of net revenue beyond chance and parameters, from the backtest; NULL: none.",
+            "Relative standard error of net revenue beyond chance and parameters, from the backtest of all customers or"
+            " of the segment, whichever is larger; NULL: none.",
             check="error_scale >= 0",
         ),
         _AS_OF,

@@ -10,27 +10,28 @@ import numpy as np
 import pandas as pd
 
 from clv_lib.contracts.forecasts import FORECAST_ACCURACY, FORECAST_BACKTEST, LEVELS, ORDERS
-from clv_lib.forecasting.backtest import KEYS, Key, PastForecast, error_scale, interval
+from clv_lib.forecasting.backtest import KEYS, Key, PastForecast, error_scales, interval
 from clv_lib.forecasting.tables import place
+from clv_lib.models import FloatArray
 
 
 def backtest_rows(history: Sequence[PastForecast], as_of: dt.date) -> list[tuple[object, ...]]:
     """Rows of contract `forecast_backtest`.
 
-    The interval of a forecast holds the error scale of the other days' forecasts, never of itself.
+    The interval of a forecast holds the error scales of the other days' forecasts, never of itself.
     """
     rows = []
     for number, one in enumerate(history):
         others = [*history[:number], *history[number + 1 :]]
         for key in KEYS:
-            rows += list(_tested_rows(one, key, error_scale(others, key), as_of))
+            rows += list(_tested_rows(one, key, error_scales(others, key, one.forecast.segments), as_of))
     return [tuple(row[name] for name in FORECAST_BACKTEST.columns) for row in rows]
 
 
-def _tested_rows(one: PastForecast, key: Key, scale: float | None, as_of: dt.date) -> Iterator[dict[str, Any]]:
+def _tested_rows(one: PastForecast, key: Key, scales: FloatArray | None, as_of: dt.date) -> Iterator[dict[str, Any]]:
     period, measure = key
     found = one.forecast.figures.get(key)
-    ends = {level: interval(found, scale, level / 100) for level in LEVELS} if found else {}
+    ends = {level: interval(found, scales, level / 100) for level in LEVELS} if found else {}
     for number, segment in enumerate(one.forecast.segments):
         for column, window in enumerate(one.forecast.windows):
             actual = _number(one.actual[key][number, column])

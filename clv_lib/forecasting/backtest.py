@@ -86,8 +86,8 @@ def _values(
     return found
 
 
-def error_scale(history: Sequence[PastForecast], key: Key) -> float | None:
-    """Relative standard error of a forecast beyond its own variance, from the errors of all customers' forecasts.
+def error_scale(history: Sequence[PastForecast], key: Key, segment: str = POOLED_SEGMENT) -> float | None:
+    """Relative standard error of a segment's forecasts beyond their own variance, from how they came out.
 
     The square is (sum of squared errors - sum of variances) / sum of squared forecasts, at least 0: the estimate by
     moments of a common factor by which whole forecasts are off, as between studies (DerSimonian and Laird 1986). None
@@ -95,9 +95,9 @@ def error_scale(history: Sequence[PastForecast], key: Key) -> float | None:
     """
     error, variance, square = 0.0, 0.0, 0.0
     for one in history:
-        if POOLED_SEGMENT not in one.forecast.segments or key not in one.forecast.figures:
+        if segment not in one.forecast.segments or key not in one.forecast.figures:
             continue
-        row = one.forecast.segments.index(POOLED_SEGMENT)
+        row = one.forecast.segments.index(segment)
         figures, actual = one.forecast.figures[key], one.actual[key][row]
         known = np.isfinite(figures.mean[row]) & np.isfinite(actual)
         error += float(np.sum((actual - figures.mean[row])[known] ** 2))
@@ -106,12 +106,26 @@ def error_scale(history: Sequence[PastForecast], key: Key) -> float | None:
     return max(0.0, (error - variance) / square) ** 0.5 if square else None
 
 
-def interval(figures: Figures, scale: float | None, level: float) -> tuple[FloatArray, FloatArray]:
+def error_scales(history: Sequence[PastForecast], key: Key, segments: Sequence[str]) -> FloatArray | None:
+    """The error scale of each segment: that of all customers, or its own where that was tested and is larger.
+
+    The market that moves all customers moves each segment; a model that fits all of them may not fit one.
+    """
+    total = error_scale(history, key)
+    if total is None:
+        return None
+    own = [error_scale(history, key, segment) for segment in segments]
+    return np.array([max(total, scale or 0.0) for scale in own])
+
+
+def interval(figures: Figures, scales: FloatArray | None, level: float) -> tuple[FloatArray, FloatArray]:
     """Ends of the predictive interval with the errors of the backtest; NaN where mean or variance is.
 
-    A positive sum is taken as gamma-distributed, one that is not positive as normal.
+    `scales` are the `error_scales` of the segments. A positive sum is taken as gamma-distributed, one that is
+    not positive as normal.
     """
-    variance = figures.variance + ((scale or 0.0) * figures.mean) ** 2
+    relative = np.zeros((1, 1)) if scales is None else scales[:, None]
+    variance = figures.variance + (relative * figures.mean) ** 2
     low, high = sum_interval(np.maximum(figures.mean, 0.0), variance, level)
     spread = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(variance)
     is_positive = figures.mean > 0

@@ -21,7 +21,7 @@ from clv_lib.scoring.statistics import TIME_UNIT_DAYS
 if TYPE_CHECKING:
     import datetime as dt
 
-    from clv_lib.forecasting.fits import DayFit
+    from clv_lib.forecasting.fits import DayFit, OrdersFit
 
 _MID_WEEK = 3 / 7
 """Mean age, in weeks above the whole ones, of customers whose ages in days are spread over a week."""
@@ -57,25 +57,24 @@ def existing_customers(
     """
     segment, names = pd.factorize(sums["segment_id"], sort=True)
     keys = tuple(str(name) for name in names)
-    if fit.model is None or sums.empty:
+    if fit.pooled is None or sums.empty:
         return Forecast(keys, tuple(windows), {})
-    pairs, pair = np.unique(sums[list(PAIR)].to_numpy(float), axis=0, return_inverse=True)
     ends = np.array([(window.end - day).days for window in windows]) / TIME_UNIT_DAYS
-    within, whole = window_moments(fit.model, pairs[:, 0], pairs[:, 1] + _MID_WEEK, ends)
     factors = np.array([season.factors[window.month.month - 1] for window in windows])
     errors = np.array([season.standard_errors[window.month.month - 1] for window in windows])
-    seasonal = within.scaled(factors)
-    reached = np.cumsum(seasonal.mean, axis=1)
-    some = whole.mean > 0
-    both = {
-        MONTH: seasonal,
-        CUMULATIVE: whole.scaled(np.where(some, reached / np.where(some, whole.mean, 1.0), 1.0)),
+    parts = []
+    for group, rows in sums.groupby("fit_segment_id", sort=True).indices.items():
+        cells, orders = sums.iloc[rows], fit.orders_of(str(group))
+        pairs, pair = np.unique(cells[list(PAIR)].to_numpy(float), axis=0, return_inverse=True)
+        members = _Members(cells, segment[rows], len(keys), np.ravel(pair), pairs[:, 0])
+        moments = window_moments(orders.model, pairs[:, 0], pairs[:, 1] + _MID_WEEK, ends)
+        both = dict(zip((MONTH, CUMULATIVE), _seasonal(*moments, factors), strict=True))
+        parts.append({period: _measured(members, both[period], orders, fit) for period in both})
+    figures = {
+        (period, measure): _summed([part[period][measure] for part in parts], measure, fit)
+        for period in (MONTH, CUMULATIVE)
+        for measure in (ORDERS, NET, MARGIN)
     }
-    members = _Members(sums, segment, len(keys), np.ravel(pair))
-    figures = {}
-    for period, moments in both.items():
-        for measure, found in _measured(members, moments, pairs[:, 0], fit).items():
-            figures[period, measure] = found
     for measure in (ORDERS, NET, MARGIN):
         by_season = (figures[MONTH, measure].mean * errors) ** 2
         figures[MONTH, measure] = _with_variance(figures[MONTH, measure], by_season)
@@ -83,14 +82,30 @@ def existing_customers(
     return Forecast(keys, tuple(windows), figures)
 
 
+def _seasonal(within: WindowMoments, whole: WindowMoments, factors: FloatArray) -> tuple[WindowMoments, WindowMoments]:
+    """Months with their factors, and sums of months with the factor that those give them together."""
+    seasonal = within.scaled(factors)
+    reached, some = np.cumsum(seasonal.mean, axis=1), whole.mean > 0
+    return seasonal, whole.scaled(np.where(some, reached / np.where(some, whole.mean, 1.0), 1.0))
+
+
+def _summed(parts: Sequence[Figures], measure: str, fit: DayFit) -> Figures:
+    """Groups with fits of their own are independent but for their common spend model."""
+    mean = np.sum([part.mean for part in parts], axis=0)
+    variance = np.sum([part.variance for part in parts], axis=0)
+    by_spend = 0.0 if measure == ORDERS else fit.spend.relative_variance
+    return Figures(mean, variance + by_spend * mean**2)
+
+
 @dataclass(frozen=True)
 class _Members:
-    """The cells of `member_sums`, and how they add up to segments."""
+    """Cells of `member_sums` of one fit, how they add up to segments, and the x of each distinct (x, T)."""
 
     cells: pd.DataFrame
     segment: np.ndarray
     segments: int
     pair: np.ndarray
+    frequency: FloatArray
 
     def add(self, rows: FloatArray) -> FloatArray:
         """Sums of rows by segment; the first axis becomes that of the segments."""
@@ -102,7 +117,7 @@ class _Members:
         return np.asarray(self.cells[name].to_numpy(float)[:, None], dtype=np.float64)
 
 
-def _measured(members: _Members, moments: WindowMoments, x: FloatArray, fit: DayFit) -> dict[str, Figures]:
+def _measured(members: _Members, moments: WindowMoments, orders: OrdersFit, fit: DayFit) -> dict[str, Figures]:
     """Figures of each measure in one kind of period."""
     mean, pairs = moments.mean[members.pair], moments.pairs[members.pair]
     alive = members.column("alive")
@@ -110,7 +125,7 @@ def _measured(members: _Members, moments: WindowMoments, x: FloatArray, fit: Day
     gradient = by_alive + alive[..., None] * moments.gradient[members.pair]
     own = alive * (mean + pairs) - members.column("alive_squared") * mean**2
     days = members.add(alive * mean)
-    variance = members.add(np.maximum(own, 0.0)) + parameter_variance(members.add(gradient), fit.log_covariance)
+    variance = members.add(np.maximum(own, 0.0)) + parameter_variance(members.add(gradient), orders.log_covariance)
     found = {ORDERS: Figures(days * fit.orders_per_day, variance * fit.orders_per_day**2)}
     unknown = members.add(members.column("unknown_values"))[:, 0] > 0
     for measure, name in ((NET, "net"), (MARGIN, "margin")):
@@ -122,17 +137,14 @@ def _measured(members: _Members, moments: WindowMoments, x: FloatArray, fit: Day
         expected = members.add(amount * mean)
         # Within a cell the amounts do not depend on P(alive): Gamma-Gamma takes spend as independent of orders.
         per_day = np.where(alive > 0, amount / np.where(alive > 0, alive, 1.0), 0.0)
-        by_parameters = parameter_variance(members.add(per_day[..., None] * gradient), fit.log_covariance)
-        by_spend = fit.spend.relative_variance * expected**2
-        chance = members.add(_amount_variance(members, name, mean, pairs, x, fit))
-        total = Figures(expected, chance + by_parameters + by_spend)
+        by_parameters = parameter_variance(members.add(per_day[..., None] * gradient), orders.log_covariance)
+        chance = members.add(_amount_variance(members, name, mean, pairs, fit))
+        total = Figures(expected, chance + by_parameters)
         found[measure] = _without(total, unknown) if measure == MARGIN else total
     return found
 
 
-def _amount_variance(
-    members: _Members, name: str, mean: FloatArray, pairs: FloatArray, x: FloatArray, fit: DayFit
-) -> FloatArray:
+def _amount_variance(members: _Members, name: str, mean: FloatArray, pairs: FloatArray, fit: DayFit) -> FloatArray:
     """Own variance of the amounts of the members of each cell, never negative.
 
     E[N] E[M^2] / p + E[N^2] E[M^2] - (E[N] E[M])^2 as in Gamma-Gamma, with E[M^2] / E[M]^2 = (A - 1) / (A - 2), A = q +
@@ -142,7 +154,7 @@ def _amount_variance(
     spend = fit.spend.model
     if spend is None:
         return np.zeros_like(mean)
-    shape = spend.q + spend.p * x
+    shape = spend.q + spend.p * members.frequency
     finite = shape > 2
     relative = np.where(finite, (shape - 1) / np.where(finite, shape - 2, 1.0), np.inf)
     second = np.minimum(relative, max(fit.spread, 1.0))[members.pair][:, None]

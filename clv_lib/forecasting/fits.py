@@ -35,16 +35,24 @@ class SpendFit:
 
 
 @dataclass(frozen=True)
+class OrdersFit:
+    """A usable model of days with orders, and the covariance of the logarithms of its parameters."""
+
+    model: TransactionModel
+    log_covariance: FloatArray
+
+
+@dataclass(frozen=True)
 class DayFit:
     """What forecasts from one day need besides its customers.
 
+    orders: usable fits by `fit_segment_id`, all:all the pooled one, which is taken for groups without their own;
     orders_per_day: orders over days with orders; net_per_value: net revenue over value of repeat days; spread: mean
     square over squared mean of the value of repeat days between customers.
     """
 
     name: str
-    model: TransactionModel | None
-    log_covariance: FloatArray
+    orders: Mapping[str, OrdersFit]
     spend: SpendFit
     in_margin: bool
     orders_per_day: float
@@ -52,9 +60,18 @@ class DayFit:
     spread: float
 
     @property
+    def pooled(self) -> OrdersFit | None:
+        """The fit of all customers, None if it is not usable: then there is no forecast."""
+        return self.orders.get(POOLED_SEGMENT)
+
+    def orders_of(self, fit_segment_id: str) -> OrdersFit:
+        """The fit of a group, the pooled one if it has none; KeyError without a usable pooled fit."""
+        return self.orders.get(fit_segment_id) or self.orders[POOLED_SEGMENT]
+
+    @property
     def status(self) -> str:
         """Why there is no forecast, or no amount in it."""
-        if self.model is None:
+        if self.pooled is None:
             return "model_unusable"
         return "ok" if self.spend.model is not None else "spend_model_unusable"
 
@@ -71,31 +88,48 @@ def day_fits(
     """A fit per day, the first of which is the day of the run.
 
     `published` are rows of `model_fits`: the first day takes its parameters from them, the others are fitted with the
-    same model. `histories` and `spend` are the collected `counted_histories` and `counted_spend`.
+    same model to the same groups of customers. `histories` and `spend` are the collected `counted_histories` and
+    `counted_spend`.
     """
-    rows = [row for row in published if row["segment_id"] == POOLED_SEGMENT and row["is_published_model"]]
-    stored = {name: [row for row in rows if row["model_id"] == name] for name in {row["model_id"] for row in rows}}
-    name = next((name for name in TRANSACTION_MODELS if name in stored), None)
+    rows = [row for row in published if row["is_published_model"]]
+    name = next((name for name in TRANSACTION_MODELS if any(row["model_id"] == name for row in rows)), None)
+    stored = {} if name is None else _stored_orders(name, [row for row in rows if row["model_id"] == name])
     fits = {}
     for number, day in enumerate(days):
         own, spent = histories[histories["origin_date"] == day], spend[spend["origin_date"] == day]
-        if name is None:
-            model, covariance, of_spend = None, np.zeros((4, 4)), SpendFit(None)
-        elif number == 0:
-            model, covariance = _stored_orders(name, stored[name])
-            of_spend = _stored_spend(stored.get(GammaGamma.name, []))
+        if number == 0:
+            orders, of_spend = stored, _stored_spend([row for row in rows if row["model_id"] == GammaGamma.name])
+        elif name is None:
+            orders, of_spend = {}, SpendFit(None)
         else:
-            fitted = TRANSACTION_MODELS[name].fit(_statistics(own), minimum_customers=minimum_customers)
-            model, covariance = fitted.model, fitted.log_covariance
+            orders = _fitted_orders(name, own, list(stored), minimum_customers)
             of_spend = _spend_fit(GammaGamma.fit(_spend(spent), minimum_customers=max(2, minimum_customers // 10)))
-        fits[day] = DayFit(name or "none", model, covariance, of_spend, in_margin, **_ratios(own, spent))
+        fits[day] = DayFit(name or "none", orders, of_spend, in_margin, **_ratios(own, spent))
     return fits
 
 
-def _stored_orders(name: str, rows: Sequence[Mapping[str, Any]]) -> tuple[TransactionModel, FloatArray]:
+def _stored_orders(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, OrdersFit]:
     kind = TRANSACTION_MODELS[name]
-    estimates, covariance = _stored(rows, kind.parameter_names)
-    return kind(**dict(zip(kind.parameter_names, map(float, estimates), strict=True))), covariance
+    found = {}
+    for segment in {row["segment_id"] for row in rows}:
+        own = [row for row in rows if row["segment_id"] == segment]
+        estimates, covariance = _stored(own, kind.parameter_names)
+        model = kind(**dict(zip(kind.parameter_names, map(float, estimates), strict=True)))
+        found[segment] = OrdersFit(model, covariance)
+    return found
+
+
+def _fitted_orders(
+    name: str, histories: pd.DataFrame, segments: Sequence[str], minimum_customers: int
+) -> dict[str, OrdersFit]:
+    """Usable fits by segment: the pooled one of all customers, others of their own."""
+    found = {}
+    for segment in segments:
+        own = histories if segment == POOLED_SEGMENT else histories[histories["fit_segment_id"] == segment]
+        fitted = TRANSACTION_MODELS[name].fit(_statistics(own), minimum_customers=minimum_customers)
+        if fitted.model is not None:
+            found[segment] = OrdersFit(fitted.model, fitted.log_covariance)
+    return found
 
 
 def _stored_spend(rows: Sequence[Mapping[str, Any]]) -> SpendFit:

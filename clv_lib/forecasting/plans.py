@@ -34,14 +34,17 @@ def planned_months(rows: Iterable[Mapping[str, object]], as_of: dt.date, where: 
     `rows` have the columns of contract `plans`. ContractError lists what cannot be read, names a month of a segment
     twice, or plans both all customers and segments, or segments of two types: their sums could not agree.
     """
-    faults, planned = [], []
-    for row in rows:
+    faults, ahead = [], []
+    listed = list(rows)
+    if len(listed) > MOST_ROWS:
+        faults.append(Fault(f"more than {MOST_ROWS:,} rows are planned"))
+    for row in listed:
         fault = _fault(row)
         if fault:
             faults.append(fault)
-        else:
-            planned.append(_planned(row))
-    faults += _contradictions(planned)
+        elif (one := _planned(row)).month > month_start(as_of):
+            ahead.append(one)
+    faults += _contradictions(ahead)
     if faults:
         raise ContractError(
             "the plans cannot be used",
@@ -50,7 +53,6 @@ def planned_months(rows: Iterable[Mapping[str, object]], as_of: dt.date, where: 
             next_step="correct the table, or leave rows out by sources.plans.filter",
             faults=faults[:_SHOWN],
         )
-    ahead = [one for one in planned if one.month > month_start(as_of)]
     return sorted(ahead, key=lambda one: (one.segment_id, one.month))
 
 

@@ -14,22 +14,22 @@ from clv_lib.scoring.statistics import TIME_UNIT_DAYS
 
 
 def season_until(
-    cohorts: pd.DataFrame, first_days: pd.DataFrame, model: TransactionModel, day: dt.date, today: dt.date
+    cohorts: pd.DataFrame, histories: pd.DataFrame, model: TransactionModel, day: dt.date, today: dt.date
 ) -> Seasonality:
     """Seasonality in the complete months up to a day, as it could be known then.
 
-    `cohorts` are rows of `cohort_metrics` of all customers, `first_days` the number of `customers` by `btyd_age_days`
-    of today. Expected are repeat orders of customers of whom only the first day is known, so the growth of the base,
-    the customers' age and the days of the month are in the expectation.
+    `cohorts` are rows of `cohort_metrics` of all customers; `histories` numbers of `customers` by `btyd_age_days` of
+    today, of all of them or of a sample. Expected are repeat orders of customers of whom only the first day is known,
+    so the growth of the base, the customers' age and the days of the month are in the expectation.
     """
     known = cohorts[cohorts["cohort_month"] <= month_start(day)]
     repeat = known["order_count"] - known["cohort_size"].where(known["months_since_first_order"] == 0, 0)
     by_month = repeat.groupby(known["period_month"]).sum()
     ends = _month_ends(min(known["cohort_month"]), last_complete_month_end(day))
-    began = np.array([(today - dt.timedelta(days=int(age))).toordinal() for age in first_days["btyd_age_days"]])
-    customers = first_days["customers"].to_numpy(float)
+    by_age = histories.groupby("btyd_age_days")["customers"].sum()
+    began = np.array([today.toordinal() - int(age) for age in by_age.index])
     until = np.array([end.toordinal() for end in ends])[:, None] - began[None, :]
-    total = model.expected_purchases_new(np.maximum(until, 0) / TIME_UNIT_DAYS) @ customers
+    total = model.expected_purchases_new(np.maximum(until, 0) / TIME_UNIT_DAYS) @ by_age.to_numpy(float)
     return seasonality(
         by_month.reindex([month_start(end) for end in ends]).fillna(0.0).to_numpy(float),
         np.diff(total, prepend=0.0),

@@ -16,6 +16,7 @@ from pyspark.sql.pandas.functions import pandas_udf
 
 from clv_lib.models import GammaGamma, TransactionModel
 from clv_lib.periods import month_start
+from clv_lib.scoring.fits import POOLED_SEGMENT
 from clv_lib.scoring.statistics import TIME_UNIT_DAYS
 
 if TYPE_CHECKING:
@@ -24,17 +25,21 @@ if TYPE_CHECKING:
     from clv_lib.forecasting.fits import DayFit
 
 PAIR = ("btyd_frequency", "age_weeks")
+HISTORY = ("fit_segment_id", "btyd_frequency", "btyd_recency_days", "btyd_age_days")
 ALIVE_GRADIENT = tuple(f"alive_by_{number}" for number in range(4))
 _EXPECTED = ("alive", *ALIVE_GRADIENT, "net", "margin")
 _SPEND_BIN_WIDTH = 0.01
 
 
-def states_at(months: DataFrame, days: Sequence[dt.date], *, in_margin: bool) -> DataFrame:
+def states_at(
+    months: DataFrame, days: Sequence[dt.date], *, in_margin: bool, groups: DataFrame | None = None
+) -> DataFrame:
     """Customers as of each day, from `customer_months`. Grain: day (`origin_date`) and customer with an order up to it.
 
     Each day ends a month, or no later month has rows. Adds the btyd columns of `customer_metrics`, `order_count`,
     `day_count`, `net_mean` per day with orders, and `value_mean` per repeat day: in contribution margin if `in_margin`,
-    NULL without a repeat day or where the margin of an order is not known (`is_value_known` false).
+    NULL without a repeat day or where the margin of an order is not known (`is_value_known` false). `fit_segment_id` is
+    that of `groups` (per customer, whose fit of the model of orders is theirs), all:all without.
     """
     parts = [
         F.struct(F.lit(day).alias("origin_date"), *(F.col(f"{name}_{number}").alias(name) for name in _facts(day)))
@@ -46,9 +51,13 @@ def states_at(months: DataFrame, days: Sequence[dt.date], *, in_margin: bool) ->
     is_known = (F.col("margin_order_count") == F.col("order_count")) if in_margin else F.lit(True)
     repeat = F.col("margin") - F.col("first_margin") if in_margin else F.col("net") - F.col("first_net")
     value = F.try_divide(repeat.cast("double"), repeat_days)
+    if groups is not None:
+        by_day = by_day.join(groups, "customer_id", "left")
+    group = F.lit(None).cast("string") if groups is None else F.col("fit_segment_id")
     return by_day.where("day_count > 0").select(
         "origin_date",
         "customer_id",
+        F.coalesce(group, F.lit(POOLED_SEGMENT)).alias("fit_segment_id"),
         repeat_days.alias("btyd_frequency"),
         F.date_diff("last_day", "first_day").alias("btyd_recency_days"),
         F.date_diff("origin_date", "first_day").alias("btyd_age_days"),
@@ -79,9 +88,8 @@ def _facts(day: dt.date) -> dict[str, Column]:
 
 
 def counted_histories(states: DataFrame) -> DataFrame:
-    """What a model of orders is fitted on. Grain: day and distinct (x, t_x, T), with customers, orders and days."""
-    key = ("origin_date", "btyd_frequency", "btyd_recency_days", "btyd_age_days")
-    return states.groupBy(*key).agg(
+    """What a model of orders is fitted on: customers, orders and days. Grain: day, group and distinct (x, t_x, T)."""
+    return states.groupBy("origin_date", *HISTORY).agg(
         F.count(F.lit(1)).alias("customers"),
         F.sum("order_count").alias("orders"),
         F.sum("day_count").alias("days"),
@@ -105,15 +113,6 @@ def counted_spend(states: DataFrame) -> DataFrame:
     )
 
 
-def first_days(states: DataFrame, day: dt.date) -> DataFrame:
-    """Customers known on `day` by the age in days of their first order. Grain: btyd_age_days."""
-    return (
-        states.where(F.col("origin_date") == F.lit(day))
-        .groupBy("btyd_age_days")
-        .agg(F.count(F.lit(1)).alias("customers"))
-    )
-
-
 def member_sums(
     states: DataFrame,
     customer_segments: DataFrame,
@@ -121,19 +120,22 @@ def member_sums(
     today: dt.date,
     tested_types: Collection[str],
 ) -> DataFrame:
-    """All that the forecasts of a segment need of its members. Grain: day, segment, x and T in whole weeks.
+    """All that the forecasts of a segment need of its members. Grain: day, segment, group, x and T in whole weeks.
 
     Sums of P(alive) (`alive`), of its square and gradient, of P(alive) times the expected net revenue (`net`) and value
     in margin (`margin`) of a day with orders, and of the squares of those. Members of days before today are those of
     `tested_types`, whose segments do not depend on what a customer did. Days without a usable fit have no rows.
     """
-    usable = {day: fit for day, fit in fits.items() if fit.model is not None}
+    usable = {day: fit for day, fit in fits.items() if fit.pooled is not None}
     history = ("btyd_frequency", "btyd_recency_days", "btyd_age_days", "net_mean", "value_mean")
     expect = pandas_udf(_expectation(usable), ", ".join(f"{name} double" for name in _EXPECTED))  # type: ignore[call-overload]
-    expected = expect(F.col("origin_date").cast("string"), *(F.col(name).cast("double") for name in history))
+    expected = expect(
+        F.col("origin_date").cast("string"), F.col("fit_segment_id"), *(F.col(name).cast("double") for name in history)
+    )
     known = states.where(F.col("origin_date").isin(list(usable))).select(
         "origin_date",
         "customer_id",
+        "fit_segment_id",
         "btyd_frequency",
         F.floor(F.col("btyd_age_days") / TIME_UNIT_DAYS).cast("int").alias("age_weeks"),
         "is_value_known",
@@ -141,7 +143,7 @@ def member_sums(
     )
     joined = customer_segments.select("customer_id", "segment_id", "segment_type").join(known, "customer_id")
     wanted = (F.col("origin_date") == F.lit(today)) | F.col("segment_type").isin(list(tested_types))
-    return joined.where(wanted).groupBy("origin_date", "segment_id", *PAIR).agg(*_sums())
+    return joined.where(wanted).groupBy("origin_date", "segment_id", "fit_segment_id", *PAIR).agg(*_sums())
 
 
 def _sums() -> list[Column]:
@@ -167,12 +169,11 @@ def _sums() -> list[Column]:
 
 def _expectation(fits: Mapping[dt.date, DayFit]) -> Callable[..., pd.DataFrame]:
     """The function of an Arrow batch: P(alive), its gradient, and the expected amounts of a day with orders."""
-    by_text = {
-        day.isoformat(): (fit.model, fit.spend.model, fit.net_per_value, fit.in_margin) for day, fit in fits.items()
-    }
+    by_text = {day.isoformat(): fit for day, fit in fits.items()}
 
     def expect(
         day: pd.Series,
+        group: pd.Series,
         frequency: pd.Series,
         recency_days: pd.Series,
         age_days: pd.Series,
@@ -182,12 +183,13 @@ def _expectation(fits: Mapping[dt.date, DayFit]) -> Callable[..., pd.DataFrame]:
         x, m, n = (column.to_numpy(float) for column in (frequency, value_mean, net_mean))
         recency, age = (column.to_numpy(float) / TIME_UNIT_DAYS for column in (recency_days, age_days))
         found = np.full((len(x), len(_EXPECTED)), np.nan)
-        for text, (model, spend, net_per_value, in_margin) in by_text.items():
-            own = (day == text).to_numpy()
-            if model is not None and own.any():
-                found[own, :5] = _alive(model, x[own], recency[own], age[own])
-                if spend is not None:
-                    found[own, 5:] = _amounts(spend, x[own], m[own], n[own], net_per_value, in_margin)
+        texts, groups = day.to_numpy(str), group.to_numpy(str)
+        for text, segment in sorted(set(zip(texts.tolist(), groups.tolist(), strict=True))):
+            rows, fit = (texts == text) & (groups == segment), by_text[text]
+            orders = fit.orders_of(segment)
+            found[rows, :5] = _alive(orders.model, x[rows], recency[rows], age[rows])
+            if fit.spend.model is not None:
+                found[rows, 5:] = _amounts(fit.spend.model, x[rows], m[rows], n[rows], fit.net_per_value, fit.in_margin)
         return pd.DataFrame(found, columns=list(_EXPECTED))
 
     return expect

@@ -22,7 +22,7 @@ from clv_lib.contracts.forecasts import (
     ORDERS,
     REVENUE_FORECASTS,
 )
-from clv_lib.forecasting.backtest import KEYS, Key, PastForecast, error_scale, interval
+from clv_lib.forecasting.backtest import KEYS, PastForecast, error_scales, interval
 from clv_lib.forecasting.calendar import Window
 from clv_lib.forecasting.existing_customers import Figures, Forecast
 from clv_lib.forecasting.new_customers import Planned
@@ -52,15 +52,14 @@ class Said:
 
 def forecast_rows(existing: Forecast, planned: Planned | None, said: Said) -> list[tuple[object, ...]]:
     """Rows of contract `revenue_forecasts`; those of both groups together are the sums of the published ones."""
-    scales = {key: error_scale(said.history, key) for key in KEYS}
     known = _units(existing)
-    rows = list(_group_rows(EXISTING, existing, known, scales, said))
+    rows = list(_group_rows(EXISTING, existing, known, said))
     if planned is not None:
         whole = with_total(planned)
         new = _units(whole.forecast)
-        rows += _planned_rows(NEW, whole, new, scales, said)
+        rows += _planned_rows(NEW, whole, new, said)
         both = together(existing, whole)
-        rows += _planned_rows(ALL, both, _sums_of_units(both, (existing, known), (whole.forecast, new)), scales, said)
+        rows += _planned_rows(ALL, both, _sums_of_units(both, (existing, known), (whole.forecast, new)), said)
     return [tuple(row.get(name) for name in REVENUE_FORECASTS.columns) for row in rows]
 
 
@@ -104,10 +103,9 @@ def together(existing: Forecast, planned: Planned) -> Planned:
     return Planned(both, planned.customers[other], planned.spend_amount[other])
 
 
-def _group_rows(
-    group: str, forecast: Forecast, units: Units, scales: Mapping[Key, float | None], said: Said
-) -> Iterator[dict[str, Any]]:
+def _group_rows(group: str, forecast: Forecast, units: Units, said: Said) -> Iterator[dict[str, Any]]:
     """A row per segment, window and kind of period, by column name."""
+    scales = {key: error_scales(said.history, key, forecast.segments) for key in KEYS}
     ends = {
         (key, level): interval(found, scales[key], level / 100)
         for key, found in forecast.figures.items()
@@ -124,16 +122,15 @@ def _group_rows(
                         found = ends.get(((period, measure), level)) if is_known else None
                         for end, values in zip(("lower", "upper"), found or (None, None), strict=True):
                             row[f"{measure}_{end}_{level}"] = None if values is None else _money(values[number, column])
-                yield row | _statuses(row, group, scales[period, NET], said)
+                scale = scales[period, NET]
+                yield row | _statuses(row, group, None if scale is None else float(scale[number]), said)
 
 
-def _planned_rows(
-    group: str, planned: Planned, units: Units, scales: Mapping[Key, float | None], said: Said
-) -> Iterator[dict[str, Any]]:
+def _planned_rows(group: str, planned: Planned, units: Units, said: Said) -> Iterator[dict[str, Any]]:
     """As `_group_rows`, with the plan."""
     forecast = planned.forecast
     places = [(n, c, p) for n in range(len(forecast.segments)) for c in range(len(forecast.windows)) for p in _PERIODS]
-    for row, (number, column, period) in zip(_group_rows(group, forecast, units, scales, said), places, strict=True):
+    for row, (number, column, period) in zip(_group_rows(group, forecast, units, said), places, strict=True):
         yield row | {
             "planned_new_customers": _plan(planned.customers, number, column, period),
             "planned_spend_amount": _plan(planned.spend_amount, number, column, period),

@@ -22,7 +22,14 @@ from clv_lib.forecasting.fits import DayFit, day_fits
 from clv_lib.forecasting.new_customers import new_customers
 from clv_lib.forecasting.plans import MOST_ROWS, PlannedMonth, planned_months
 from clv_lib.forecasting.seasons import season_until
-from clv_lib.forecasting.states import counted_histories, counted_spend, first_days, member_sums, states_at
+from clv_lib.forecasting.states import (
+    HISTORY,
+    PAIR,
+    counted_histories,
+    counted_spend,
+    member_sums,
+    states_at,
+)
 from clv_lib.forecasting.tables import Said, forecast_rows
 from clv_lib.models import GammaGamma, Seasonality
 from clv_lib.models.seasonality import no_seasons
@@ -61,7 +68,7 @@ def _forecasts(work: Workspace, cohorts: pd.DataFrame, plan: list[PlannedMonth])
     history = [_tested(known, cohorts, day, settings.months) for day in earlier]
     ahead = windows(today, settings.months)
     fit = known.fits[today]
-    if fit.model is None:
+    if fit.pooled is None:
         work.progress.note(f"no orders are forecast: {fit.status}")
         segments = tuple(row["segment_id"] for row in work.read(SEGMENTS).orderBy("segment_id").collect())
         existing = Forecast(segments, ahead, {})
@@ -83,18 +90,20 @@ class _Known:
         in_margin = work.run.value_basis == CONTRIBUTION_MARGIN
         states = work.keep(states_at(work.read(CUSTOMER_MONTHS), days, in_margin=in_margin))
         sample = sampled(states, min((row["sampled_share"] for row in published), default=1.0))
-        self.first_days = first_days(states, self.today).toPandas()
+        histories = _sorted(counted_histories(sample), "origin_date", *HISTORY)
+        self.histories = histories[histories["origin_date"] == self.today]
         self.fits: dict[dt.date, DayFit] = day_fits(
             published,
-            counted_histories(sample).toPandas(),
-            counted_spend(sample).toPandas(),
+            histories,
+            _sorted(counted_spend(sample), "origin_date", "btyd_frequency", "mean_spend"),
             days,
             in_margin=in_margin,
             minimum_customers=work.settings.predictions.minimum_customers,
         )
         members = work.read(CUSTOMER_SEGMENTS)
         sums = member_sums(states, members, self.fits, self.today, tested_types(work))
-        self._sums = sums.toPandas() if any(fit.model for fit in self.fits.values()) else pd.DataFrame()
+        is_any = any(fit.pooled for fit in self.fits.values())
+        self._sums = _sorted(sums, "origin_date", "segment_id", "fit_segment_id", *PAIR) if is_any else pd.DataFrame()
 
     def sums_of(self, day: dt.date) -> pd.DataFrame:
         """The `member_sums` of a day with a usable fit."""
@@ -102,8 +111,10 @@ class _Known:
 
     def season(self, cohorts: pd.DataFrame, day: dt.date) -> Seasonality:
         """The seasons as they could be known on a day; none without a model."""
-        model = self.fits[day].model
-        return no_seasons() if model is None else season_until(cohorts, self.first_days, model, day, self.today)
+        pooled = self.fits[day].pooled
+        if pooled is None:
+            return no_seasons()
+        return season_until(cohorts, self.histories, pooled.model, day, self.today)
 
 
 def _tested(known: _Known, cohorts: pd.DataFrame, day: dt.date, months: int) -> PastForecast:
@@ -112,7 +123,7 @@ def _tested(known: _Known, cohorts: pd.DataFrame, day: dt.date, months: int) -> 
     after = tuple(window for window in windows(day, months) if window.month <= until)
     fit = known.fits[day]
     season = known.season(cohorts[cohorts["segment_id"] == POOLED_SEGMENT], day)
-    if fit.model is None:
+    if fit.pooled is None:
         forecast = Forecast((POOLED_SEGMENT,), after, {})
     else:
         forecast = existing_customers(known.sums_of(day), fit, day, after, season)
@@ -131,7 +142,7 @@ def _cohorts(work: Workspace, plan: list[PlannedMonth]) -> pd.DataFrame:
     rows = work.read(COHORT_METRICS).where(
         F.col("is_complete") & F.col("segment_type").isin(sorted({*tested_types(work), *planned}))
     )
-    return rows.select(
+    selected = rows.select(
         "segment_id",
         "cohort_month",
         "months_since_first_order",
@@ -140,7 +151,13 @@ def _cohorts(work: Workspace, plan: list[PlannedMonth]) -> pd.DataFrame:
         "order_count",
         F.col("net_amount").cast("double").alias("net_amount"),
         F.col("margin_amount").cast("double").alias("margin_amount"),
-    ).toPandas()
+    )
+    return _sorted(selected, "segment_id", "cohort_month", "months_since_first_order")
+
+
+def _sorted(frame: DataFrame, *columns: str) -> pd.DataFrame:
+    """The rows on the driver in one order, so that sums of doubles are the same in every run."""
+    return frame.toPandas().sort_values(list(columns), ignore_index=True)
 
 
 def _plan(work: Workspace) -> list[PlannedMonth]:
@@ -148,7 +165,7 @@ def _plan(work: Workspace) -> list[PlannedMonth]:
     mapped = work.mapped("plans")
     if mapped is None:
         return []
-    rows = mapped.drop("source_row").limit(MOST_ROWS).collect()
+    rows = mapped.drop("source_row").limit(MOST_ROWS + 1).collect()
     return planned_months(
         [row.asDict() for row in rows], work.as_of, f"sources.plans: {work.sources['plans'].source.table}"
     )

@@ -14,8 +14,8 @@ import pytest
 
 from clv_lib.forecasting.calendar import windows
 from clv_lib.forecasting.existing_customers import Forecast, existing_customers
-from clv_lib.forecasting.fits import DayFit, SpendFit, day_fits
-from clv_lib.forecasting.states import counted_histories, counted_spend, first_days, member_sums, states_at
+from clv_lib.forecasting.fits import DayFit, OrdersFit, SpendFit, day_fits
+from clv_lib.forecasting.states import counted_histories, counted_spend, member_sums, states_at
 from clv_lib.models import GammaGamma, MbgNbd, Seasonality
 from clv_lib.models.seasonality import no_seasons
 
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 TODAY, EARLIER = dt.date(2025, 6, 30), dt.date(2025, 3, 31)
 MODEL, SPEND = MbgNbd(1.2, 7.7, 1.1, 8.9), GammaGamma(5.0, 3.5, 40.0)
 COVARIANCE = np.diag([0.01, 0.02, 0.04, 0.03])
-FIT = DayFit("mbg_nbd", MODEL, COVARIANCE, SpendFit(SPEND, 0.0004), True, 1.25, 2.0, 1.4)
-NO_SPEND = DayFit("mbg_nbd", MODEL, COVARIANCE, SpendFit(None), True, 1.0, 1.0, 1.0)
+FITTED, OF_ODD = OrdersFit(MODEL, COVARIANCE), OrdersFit(MbgNbd(0.8, 12.0, 1.1, 4.0), COVARIANCE)
+FIT = DayFit("mbg_nbd", {"all:all": FITTED, "kind:odd": OF_ODD}, SpendFit(SPEND, 0.0004), True, 1.25, 2.0, 1.4)
+NO_SPEND = DayFit("mbg_nbd", {"all:all": FITTED}, SpendFit(None), True, 1.0, 1.0, 1.0)
 MONTHS = (
     "customer_id string, month date, order_count bigint, active_day_count bigint, margin_order_count bigint,"
     " net_amount decimal(28,4), margin_amount decimal(28,4), first_day_net_amount decimal(28,4),"
@@ -76,7 +77,10 @@ def segment_of(name: str) -> str:
 @pytest.fixture(scope="module")
 def collected(spark_session: SparkSession) -> dict[str, pd.DataFrame]:
     months = spark_session.createDataFrame(month_rows(histories()), MONTHS)
-    states = states_at(months, (TODAY, EARLIER), in_margin=True).cache()
+    groups = spark_session.createDataFrame(
+        [(name, segment_of(name)) for name in histories()], "customer_id string, fit_segment_id string"
+    )
+    states = states_at(months, (TODAY, EARLIER), in_margin=True, groups=groups).cache()
     members = [(name, segment, kind) for name in histories() for segment, kind in
                (("all:all", "all"), (segment_of(name), "kind"), ("rfm:best", "rfm"))]  # fmt: skip
     segments = spark_session.createDataFrame(members, "customer_id string, segment_id string, segment_type string")
@@ -85,7 +89,6 @@ def collected(spark_session: SparkSession) -> dict[str, pd.DataFrame]:
         "states": states,
         "histories": counted_histories(states),
         "spend": counted_spend(states),
-        "first_days": first_days(states, TODAY),
         "sums": member_sums(states, segments, fits, TODAY, ["all", "kind"]),
     }
     return {name: frame.toPandas() for name, frame in found.items()}
@@ -132,7 +135,6 @@ def test_models_are_fitted_on_counts_of_each_day(collected: dict[str, pd.DataFra
     assert spent["customers"].sum() == len(repeaters)
     margin = sum(float(order[2] or 0) for own in repeaters.values() for order in own[1:])
     assert spent["value_sum"].sum() == pytest.approx(margin)
-    assert collected["first_days"]["customers"].sum() == len(known(TODAY))
 
 
 def test_expected_orders_and_amounts_are_sums_over_the_members(collected: dict[str, pd.DataFrame]) -> None:
@@ -143,8 +145,9 @@ def test_expected_orders_and_amounts_are_sums_over_the_members(collected: dict[s
     for name, own in known(TODAY).items():
         days = [order[0] for order in own]
         x, recency, age = len(own) - 1, (days[-1] - days[0]).days / 7, (TODAY - days[0]).days / 7
-        alive = float(MODEL.probability_alive(x, recency, age))
-        mean = alive * MODEL.expected_purchases_if_alive(ends, x, age)
+        model = (OF_ODD if segment_of(name) == "kind:odd" else FITTED).model
+        alive = float(model.probability_alive(x, recency, age))
+        mean = alive * model.expected_purchases_if_alive(ends, x, age)
         value = sum(float(order[2] or 0) for order in own[1:]) / x if x else 0.0
         weight = SPEND.p * x / (SPEND.p * x + SPEND.q - 1)
         per_day = weight * float(sum(order[1] for order in own)) / len(own) + (1 - weight) * SPEND.population_mean * 2
@@ -152,7 +155,7 @@ def test_expected_orders_and_amounts_are_sums_over_the_members(collected: dict[s
             orders[segment] += 1.25 * mean
             net[segment] += mean * per_day
             margin[segment] += mean * float(SPEND.expected_spend(x, value))
-            square[segment] += alive * MODEL.second_moment_if_alive(ends, x, age) - mean**2
+            square[segment] += alive * model.second_moment_if_alive(ends, x, age) - mean**2
     for number, segment in enumerate(found.segments[:3]):
         assert found.figures["cumulative", "orders"].mean[number] == pytest.approx(orders[segment], rel=1e-3)
         assert found.figures["cumulative", "net"].mean[number] == pytest.approx(net[segment], rel=1e-3)
@@ -181,7 +184,15 @@ def test_estimated_parameters_seasons_and_spend_widen_the_intervals(collected: d
     assert np.all(
         seasonal["month", "orders"].variance[:, 0] > 1.5 * plain["month", "orders"].variance[:, 0] + by_season
     )
-    certain = DayFit("mbg_nbd", MODEL, 0 * COVARIANCE, SpendFit(SPEND), True, 1.25, 2.0, 1.4)
+    certain = DayFit(
+        "mbg_nbd",
+        {name: OrdersFit(fit.model, 0 * COVARIANCE) for name, fit in FIT.orders.items()},
+        SpendFit(SPEND),
+        True,
+        1.25,
+        2.0,
+        1.4,
+    )
     sure = forecast_of(collected["sums"], certain, TODAY, no_seasons()).figures
     for measure in ("orders", "net"):
         assert np.all(sure["month", measure].variance < plain["month", measure].variance)
@@ -206,10 +217,15 @@ def test_the_published_fit_is_taken_and_earlier_days_are_fitted_anew(collected: 
     days = (TODAY, EARLIER)
     options: dict[str, Any] = {"in_margin": True, "minimum_customers": 1000}
     fits = day_fits(published, collected["histories"], collected["spend"], days, **options)
-    assert fits[TODAY].model == MODEL and fits[TODAY].status == "spend_model_unusable"
-    assert fits[TODAY].log_covariance == pytest.approx(0.01 * np.eye(4))
+    assert fits[TODAY].orders_of("kind:odd").model == MODEL and fits[TODAY].status == "spend_model_unusable"
+    assert fits[TODAY].orders["all:all"].log_covariance == pytest.approx(0.01 * np.eye(4))
     assert fits[TODAY].orders_per_day == 1.0
-    assert (fits[EARLIER].model, fits[EARLIER].status) == (None, "model_unusable")
+    odd = [{**row, "segment_id": "kind:odd"} for row in published]
+    few = {"in_margin": True, "minimum_customers": 10}
+    own = day_fits(published + odd, collected["histories"], collected["spend"], days, **few)[EARLIER]
+    assert set(own.orders) == {"all:all", "kind:odd"} and own.orders_of("kind:even") == own.pooled
+    assert own.orders_of("kind:odd").model != own.orders_of("kind:even").model
+    assert (fits[EARLIER].pooled, fits[EARLIER].status) == (None, "model_unusable")
     none = day_fits([], collected["histories"], collected["spend"], days, **options)
     assert none[TODAY].status == "model_unusable"
     empty = existing_customers(collected["sums"], none[TODAY], TODAY, windows(TODAY, 1), no_seasons())

@@ -13,7 +13,7 @@ import pytest
 from clv_lib.contracts.forecasts import FORECAST_ACCURACY, FORECAST_BACKTEST, REVENUE_FORECASTS
 from clv_lib.errors import ContractError
 from clv_lib.forecasting.accuracy import accuracy_rows, backtest_rows
-from clv_lib.forecasting.backtest import KEYS, PastForecast, error_scale, interval, past_forecast
+from clv_lib.forecasting.backtest import KEYS, PastForecast, error_scale, error_scales, interval, past_forecast
 from clv_lib.forecasting.calendar import Window, last_complete_month_end, origins, windows
 from clv_lib.forecasting.existing_customers import Figures, Forecast
 from clv_lib.forecasting.new_customers import curve, new_customers
@@ -236,9 +236,22 @@ def test_the_error_scale_is_what_chance_does_not_explain() -> None:
     assert error_scale([past([10, 10], [13, 8])], key) == pytest.approx(((9 + 4 - 2) / 200) ** 0.5)
     assert error_scale([past([10, 10], [13, 8], variance=20.0)], key) == 0
     assert error_scale([], key) is None
-    narrow, wide = (interval(Figures(np.array([[100.0]]), np.array([[9.0]])), s, 0.95) for s in (None, 0.04))
+    narrow, wide = (
+        interval(Figures(np.array([[100.0]]), np.array([[9.0]])), s, 0.95) for s in (None, np.array([0.04]))
+    )
     assert narrow[1][0, 0] - 100 == pytest.approx(1.96 * 3, rel=0.03)
     assert wide[1][0, 0] - 100 == pytest.approx(1.96 * 5, rel=0.05)
+
+
+def test_a_segment_that_came_out_worse_than_all_customers_has_its_own_scale() -> None:
+    one = past([10, 10], [13, 8])
+    both = Forecast((TOTAL, "type:a"), (JULY, AUGUST), figures([[10, 10], [4, 4]]))
+    actual = {key: np.vstack([values, values / 2]) for key, values in one.actual.items()}
+    history = [PastForecast(JUNE_30, both, actual, one.baseline, "seasonal_naive", "not_seasonal", "ok")]
+    key = ("month", "net")
+    total, own = (11 / 200) ** 0.5, ((2.5**2 + 0 - 2) / 32) ** 0.5
+    assert error_scales(history, key, (TOTAL, "type:a", "rfm:best")) == pytest.approx([total, own, total])
+    assert own > total and error_scales([], key, (TOTAL,)) is None
 
 
 def test_intervals_of_losses_are_symmetric_and_unknown_ones_unknown() -> None:
