@@ -41,7 +41,6 @@ from clv_lib.settings.segments import AttributeSegments, ChannelSegments
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from clv_lib.contracts.types import Table
     from clv_lib.pipeline.workspace import Workspace
 
 
@@ -55,7 +54,9 @@ def write_forecasts(work: Workspace) -> None:
     else:
         parts = _forecasts(work, cohorts, plan)
     tables = (REVENUE_FORECASTS, FORECAST_BACKTEST, FORECAST_ACCURACY)
-    work.write_all(*((table, _frame(work, table, rows)) for table, rows in zip(tables, parts, strict=True)))
+    work.write_all(
+        *((table, work.lake.spark.createDataFrame(rows, table.ddl)) for table, rows in zip(tables, parts, strict=True))
+    )
 
 
 def _forecasts(work: Workspace, cohorts: pd.DataFrame, plan: list[PlannedMonth]) -> list[list[tuple[object, ...]]]:
@@ -169,8 +170,3 @@ def _plan(work: Workspace) -> list[PlannedMonth]:
     return planned_months(
         [row.asDict() for row in rows], work.as_of, f"sources.plans: {work.sources['plans'].source.table}"
     )
-
-
-def _frame(work: Workspace, table: Table, rows: list[tuple[object, ...]]) -> DataFrame:
-    columns = ", ".join(f"{name} {kind}" for name, kind in table.schema.items())
-    return work.lake.spark.createDataFrame(rows, columns)
