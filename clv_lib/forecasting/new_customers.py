@@ -82,15 +82,14 @@ def new_customers(
     """Forecast of the planned customers, None without a plan for one of the windows.
 
     `cohorts` are complete months of `cohort_metrics`, those of the cohorts that shall count. A segment without cohorts
-    of its own takes the curve of all customers. Months up to the last planned one are forecast; the plan counts as
+    of its own takes the curve of all customers. Windows up to the last planned month are forecast; the plan counts as
     certain. Months after the first order follow the seasons; the first one does not, since the plan names its month.
     """
-    whole = [window for window in windows if window.months_ahead > 0]
-    months = [window.month for window in whole]
+    months = [window.month for window in windows]
     own = [one for one in plan if one.month in months]
     if not own:
         return None
-    whole = whole[: months.index(max(one.month for one in own)) + 1]
+    whole = windows[: months.index(max(one.month for one in own)) + 1]
     segments = tuple(sorted({one.segment_id for one in own}))
     customers, spend = _plan_arrays(own, segments, whole)
     factors = np.array([season.factors[window.month.month - 1] for window in whole])

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from clv_lib.settings import Settings
 
 _FORECAST = """
-SELECT * FROM revenue_forecasts
-WHERE segment_id = 'all:all' AND (
-  (period_type = 'month' AND months_ahead BETWEEN 0 AND 3)
-  OR (period_type = 'cumulative' AND months_ahead = (
-    SELECT max(months_ahead) FROM revenue_forecasts AS longest
-    WHERE longest.segment_id = 'all:all' AND longest.customer_group = revenue_forecasts.customer_group)))
+SELECT * FROM (
+  SELECT *, max(months_ahead) OVER (PARTITION BY customer_group) AS last_month_ahead
+  FROM revenue_forecasts WHERE segment_id = 'all:all'
+)
+WHERE (period_type = 'month' AND months_ahead <= 3)
+  OR (period_type = 'cumulative' AND months_ahead = last_month_ahead)
 ORDER BY period_type DESC, forecast_month, CASE customer_group WHEN 'existing' THEN 1 WHEN 'new' THEN 2 ELSE 3 END
 """
 

@@ -201,6 +201,16 @@ def test_known_and_planned_customers_are_added_up() -> None:
     assert {r["forecast_month"] for r in rows if r["customer_group"] != "existing"} == {JULY.month}
 
 
+def test_sums_begin_on_the_day_after_also_within_a_month() -> None:
+    ahead = windows(dt.date(2025, 6, 20), 1)
+    plan = [PlannedMonth(TOTAL, JULY.month, Decimal(30), None)]
+    planned = new_customers(plan, COHORTS, ahead, FLAT)
+    rows = rows_of(Forecast((TOTAL,), ahead, figures([[5, 6]])), planned=planned)
+    found = {(r["customer_group"], r["period_type"], r["months_ahead"]): r["expected_orders"] for r in rows}
+    assert found["new", "month", 0] == 0 and found["all", "month", 0] == Decimal(5)
+    assert found["new", "cumulative", 1] == Decimal(34) and found["all", "cumulative", 1] == Decimal(45)
+
+
 def test_what_is_not_forecast_says_why() -> None:
     unusable = rows_of(Forecast((TOTAL,), (JULY,), {}), status="model_unusable")
     assert len(unusable) == 2
