@@ -42,8 +42,11 @@ def forecast_lines(rows: Sequence[Row], accuracy: Sequence[Row], currency: str) 
         return labelled("Forecast", f"none: {problem}")
     header = ("until", "customers", "orders", "net revenue", "80 % interval", "margin")
     lines = [f"Forecast by month and in total ({currency}; {_seasons(rows[0])})"]
-    lines += table(header, [_cells(row) for row in rows], left=2)
-    if not any(row["customer_group"] == "new" for row in rows):
+    groups = {row["customer_group"] for row in rows}
+    months = "all" if "all" in groups else "existing"
+    shown = [row for row in rows if row["period_type"] == "cumulative" or row["customer_group"] == months]
+    lines += table(header, [_cells(row) for row in shown], left=2)
+    if "new" not in groups:
         lines += labelled("", "no new customers are planned: existing customers alone")
     return lines + _accuracy_lines(accuracy)
 

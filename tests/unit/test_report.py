@@ -179,10 +179,19 @@ def test_a_forecast_shows_months_totals_seasons_and_how_it_came_out_before() -> 
     assert all(len(line) <= WIDTH for line in lines)
 
 
+def test_months_show_known_and_planned_customers_together_and_totals_each() -> None:
+    groups = ("existing", "new", "all")
+    rows = [_forecast(customer_group=one, period_type=period) for period in ("month", "cumulative") for one in groups]
+    lines = forecast_lines(rows, [ACCURACY], "GBP")
+    assert [line.split()[:2] for line in lines[2:3]] == [["2025-07-31", "all"]]
+    assert [line.split()[2] for line in lines[3:6]] == list(groups)
+    assert "planned" not in "".join(lines)
+
+
 def test_a_forecast_that_is_not_there_says_why() -> None:
     assert forecast_lines([], [], "GBP") == []
     none = _forecast(expected_orders=None, forecast_status="model_unusable")
     assert "none: model_unusable" in forecast_lines([none], [], "GBP")[0]
-    short = _forecast(customer_group="new", seasonality_status="history_too_short", seasonality_p_value=None)
+    short = _forecast(seasonality_status="history_too_short", seasonality_p_value=None)
     lines = forecast_lines([short], [], "GBP")
     assert "history too short to show seasons" in lines[0] and "not compared with the past" in lines[-1]
