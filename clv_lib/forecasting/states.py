@@ -29,6 +29,7 @@ HISTORY = ("fit_segment_id", "btyd_frequency", "btyd_recency_days", "btyd_age_da
 ALIVE_GRADIENT = tuple(f"alive_by_{number}" for number in range(4))
 _EXPECTED = ("alive", *ALIVE_GRADIENT, "net", "margin")
 _SPEND_BIN_WIDTH = 0.01
+_EXACT = "decimal(30,12)"
 
 
 def states_at(
@@ -105,12 +106,17 @@ def counted_spend(states: DataFrame) -> DataFrame:
     usable = states.where((x > 0) & (value > 0))
     bins = F.floor(F.log(value) / _SPEND_BIN_WIDTH).alias("bin")
     return usable.groupBy("origin_date", "btyd_frequency", bins).agg(
-        F.avg(value).alias("mean_spend"),
+        (_exact_sum(value) / F.count(F.lit(1))).alias("mean_spend"),
         F.count(F.lit(1)).alias("customers"),
-        F.sum(x * value).alias("value_sum"),
-        F.sum(x * F.col("net_mean")).alias("net_sum"),
-        F.sum(x * value * value).alias("square_sum"),
+        _exact_sum(x * value).alias("value_sum"),
+        _exact_sum(x * F.col("net_mean")).alias("net_sum"),
+        _exact_sum(x * value * value).alias("square_sum"),
     )
+
+
+def _exact_sum(column: Column) -> Column:
+    """The sum as a double that does not depend on the order of the rows, which differs from run to run."""
+    return F.sum(column.try_cast(_EXACT)).cast("double")
 
 
 def member_sums(
@@ -163,7 +169,7 @@ def _sums() -> list[Column]:
     return [
         F.count(F.lit(1)).alias("customers"),
         F.count_if(~F.col("is_value_known")).alias("unknown_values"),
-        *(F.sum(column).alias(name) for name, column in sums.items()),
+        *(_exact_sum(column).alias(name) for name, column in sums.items()),
     ]
 
 
