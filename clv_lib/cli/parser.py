@@ -153,7 +153,8 @@ def _describing(commands: Any) -> None:
         "name",
         metavar="SOURCE",
         nargs="?",
-        help="orders, refunds, customers, marketing_spend, subscriptions, plans, experiment_assignments, exchange_rates",
+        help="orders, refunds, customers, marketing_spend, subscriptions, plans, experiment_assignments,"
+        " exchange_rates",
     )
     config = commands.add_parser("config", help="the settings in force, and their schema", allow_abbrev=False)
     inner = config.add_subparsers(title="commands", metavar="COMMAND", dest="config_command", required=True)

@@ -69,7 +69,7 @@ SUBSCRIPTION_COLUMNS = (*PERIOD_COLUMNS, "updated_at")
 
 @dataclass(frozen=True)
 class DemoData:
-    """The seven input tables and the truth behind them.
+    """The eight input tables and the truth behind them.
 
     Money and rates are `Decimal` objects (4 and 6 digits after the point), `_at` columns are UTC timestamps, `_date`
     columns are `datetime.date` objects, missing strings are None.

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from clv_lib.report.acquisition import acquisition
 from clv_lib.report.churn import lost_and_staying
 from clv_lib.report.customers import best_segments, churn, customer_figures, customers, segment_rows
-from clv_lib.report.forecast import forecast
 from clv_lib.report.experiments import experiments
+from clv_lib.report.forecast import forecast
 from clv_lib.report.recurring import recurring
 from clv_lib.report.trust import accuracy, model_fit, notes, quality
 
