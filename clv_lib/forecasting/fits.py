@@ -126,6 +126,8 @@ def _fitted_orders(
     found = {}
     for segment in segments:
         own = histories if segment == POOLED_SEGMENT else histories[histories["fit_segment_id"] == segment]
+        if own.empty:
+            continue
         fitted = TRANSACTION_MODELS[name].fit(_statistics(own), minimum_customers=minimum_customers)
         if fitted.model is not None:
             found[segment] = OrdersFit(fitted.model, fitted.log_covariance)
