@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.contracts.forecasts import FORECAST_ACCURACY, FORECAST_BACKTEST, REVENUE_FORECASTS
-from clv_lib.contracts.predictions import MODEL_FITS
+from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, MODEL_FITS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN
@@ -89,7 +89,8 @@ class _Known:
         self.today = days[0]
         published = [row.asDict() for row in work.read(MODEL_FITS).collect()]
         in_margin = work.run.value_basis == CONTRIBUTION_MARGIN
-        states = work.keep(states_at(work.read(CUSTOMER_MONTHS), days, in_margin=in_margin))
+        groups = _fit_groups(work) if any(row["segment_id"] != POOLED_SEGMENT for row in published) else None
+        states = work.keep(states_at(work.read(CUSTOMER_MONTHS), days, in_margin=in_margin, groups=groups))
         sample = sampled(states, min((row["sampled_share"] for row in published), default=1.0))
         histories = _sorted(counted_histories(sample), "origin_date", *HISTORY)
         self.histories = histories[histories["origin_date"] == self.today]
@@ -116,6 +117,13 @@ class _Known:
         if pooled is None:
             return no_seasons()
         return season_until(cohorts, self.histories, pooled.model, day, self.today)
+
+
+def _fit_groups(work: Workspace) -> DataFrame:
+    """Whose fit scored each customer; the groups do not change with what a customer does. Grain: customer."""
+    predicted = work.read(CUSTOMER_PREDICTIONS)
+    one_horizon = predicted.where(F.col("horizon_days") == work.settings.predictions.horizons_days[0])
+    return one_horizon.select("customer_id", "fit_segment_id")
 
 
 def _tested(known: _Known, cohorts: pd.DataFrame, day: dt.date, months: int) -> PastForecast:
