@@ -17,6 +17,7 @@ from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS, PUBLI
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_SEGMENT_RULES, RFM_THRESHOLDS
 from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
 from clv_lib.contracts.experiments import EXPERIMENT_RESULTS
+from clv_lib.contracts.forecasts import FORECAST_TABLES
 from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, MODEL_FITS, PREDICTION_BANDS, SEGMENT_PREDICTIONS
 from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, SUBSCRIPTION_PERIODS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS, SEGMENTS
@@ -49,6 +50,7 @@ GOLD_TABLES: tuple[Table, ...] = (
     SEGMENT_CHURN,
     ACQUISITION_COSTS,
     UNIT_ECONOMICS,
+    *FORECAST_TABLES,
     MRR_MOVEMENTS,
     MRR_METRICS,
     CONTRACT_RETENTION,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clv_lib.contracts.churn import CHURN_IDENTITIES
 from clv_lib.contracts.experiments import EXPERIMENT_IDENTITIES
+from clv_lib.contracts.forecasts import FORECAST_IDENTITIES
 from clv_lib.contracts.recurring import RECURRING_IDENTITIES
 from clv_lib.contracts.types import Identity
 
@@ -154,6 +155,7 @@ IDENTITIES: tuple[Identity, ...] = (
         "the predicted value of all customers is the sum of theirs",
     ),
     *EXPERIMENT_IDENTITIES,
+    *FORECAST_IDENTITIES,
     *RECURRING_IDENTITIES,
     *CHURN_IDENTITIES,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from clv_lib.contracts.attributes import CUSTOMER_ATTRIBUTES, CUSTOMER_ATTRIBUTES_HISTORY
 from clv_lib.contracts.columns import within
 from clv_lib.contracts.experiments import EXPERIMENT_ASSIGNMENTS
+from clv_lib.contracts.plans import PLANS
 from clv_lib.contracts.subscriptions import BILLING_INTERVALS, SUBSCRIPTION_STATUSES, SUBSCRIPTIONS
 from clv_lib.contracts.types import MONEY, InputContract, InputField, Rule
 
@@ -112,6 +113,7 @@ CONTRACTS: dict[str, InputContract] = {
         CUSTOMER_ATTRIBUTES_HISTORY,
         MARKETING_SPEND,
         SUBSCRIPTIONS,
+        PLANS,
         EXPERIMENT_ASSIGNMENTS,
         EXCHANGE_RATES,
     )

@@ -19,7 +19,7 @@ from clv_lib.demo.experiments import (
     draw_assignments,
     experiment_stream,
 )
-from clv_lib.demo.marketing import make_marketing_spend
+from clv_lib.demo.marketing import make_marketing_spend, make_plans
 from clv_lib.demo.money import ORDER_AMOUNTS, REFUND_AMOUNTS, draw_exchange_rates, rate_units_by_day, with_decimals
 from clv_lib.demo.orders import ACCEPTED, make_customers, make_orders, make_refunds, seconds_of
 from clv_lib.demo.parameters import DemoParameters
@@ -70,7 +70,7 @@ SUBSCRIPTION_COLUMNS = (*PERIOD_COLUMNS, "updated_at")
 
 @dataclass(frozen=True)
 class DemoData:
-    """The seven input tables and the truth behind them.
+    """The eight input tables and the truth behind them.
 
     Money and rates are `Decimal` objects (4 and 6 digits after the point), `_at` columns are UTC timestamps, `_date`
     columns are `datetime.date` objects, missing strings are None.
@@ -82,6 +82,7 @@ class DemoData:
     customer_attributes_history: pd.DataFrame
     marketing_spend: pd.DataFrame
     subscriptions: pd.DataFrame
+    plans: pd.DataFrame
     experiment_assignments: pd.DataFrame
     exchange_rates: pd.DataFrame
     truth: DemoTruth
@@ -95,6 +96,7 @@ class DemoData:
             "customer_attributes_history": self.customer_attributes_history,
             "marketing_spend": self.marketing_spend,
             "subscriptions": self.subscriptions,
+            "plans": self.plans,
             "experiment_assignments": self.experiment_assignments,
             "exchange_rates": self.exchange_rates,
         }
@@ -126,6 +128,7 @@ def generate(parameters: DemoParameters) -> DemoData:
         customer_attributes_history=make_attribute_history(parameters, draw_region_moves(parameters, buyers)),
         marketing_spend=spend[list(SPEND_COLUMNS)],
         subscriptions=with_decimals(subscription_rows, SUBSCRIPTION_AMOUNTS)[list(SUBSCRIPTION_COLUMNS)],
+        plans=make_plans(parameters),
         experiment_assignments=assignments[list(ASSIGNMENT_COLUMNS)],
         exchange_rates=rates,
         truth=replace(truth, experiments=collect_experiment_truth(parameters, purchases, assignments)),

@@ -12,6 +12,7 @@ from clv_lib.demo.parameters import Channel, DemoParameters
 from clv_lib.demo.purchases import FloatArray, IntArray, channel_inflow, month_labels, operational_clock
 
 PAID_COST_TYPE = "media"
+PLAN_COLUMNS = ("period_month", "channel", "planned_new_customers", "planned_spend_amount")
 
 _MONTH_NOISE = 0.12
 # Campaigns for companies take this share of the media spend of a channel, the others the rest.
@@ -124,3 +125,24 @@ def _rows(
             "spend_date": pd.Series(dates.tolist(), dtype=object),
         }
     )
+
+
+def make_plans(parameters: DemoParameters) -> pd.DataFrame:
+    """Rows of period_month x channel for the twelve months after the history: as many customers as came, at true CAC.
+
+    The inflow per operational day goes on, with its seasons and without pauses; channels without recorded spend plan
+    customers and no spend. No random numbers.
+    """
+    pace = parameters.customers / operational_clock(parameters)[-1]
+    shares = np.array([channel.first_share for channel in parameters.channels])
+    after = pd.date_range(parameters.as_of, periods=13, freq="MS", inclusive="right")[:12]
+    rows = []
+    for month in after:
+        factor = parameters.season[month.month - 1] / float(np.mean(parameters.season))
+        for channel, share in zip(parameters.channels, (shares / shares.sum()).tolist(), strict=True):
+            customers = Decimal(round(pace * month.days_in_month * factor * share))
+            spend = (
+                None if channel.cac_amount is None else decimal_of_cents(round(100 * channel.cac_amount)) * customers
+            )
+            rows.append((month.date(), channel.name, customers, spend))
+    return pd.DataFrame(rows, columns=list(PLAN_COLUMNS))

@@ -48,6 +48,9 @@ SCHEMAS: Mapping[str, str] = {
         " discount_amount decimal(18,4), quantity int, status string, cancellation_type string,"
         " cancellation_reason string, started_date date, ended_date date, updated_at timestamp"
     ),
+    "plans": (
+        "period_month date, channel string, planned_new_customers decimal(18,4), planned_spend_amount decimal(18,4)"
+    ),
     "experiment_assignments": "experiment_id string, variant string, customer_id string, assigned_at timestamp",
     "exchange_rates": ("rate_date date, from_currency_code string, to_currency_code string, rate decimal(18,6)"),
 }

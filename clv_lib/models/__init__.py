@@ -16,6 +16,7 @@ from clv_lib.models.mbg_nbd import MbgNbd
 from clv_lib.models.nbd import Nbd
 from clv_lib.models.pareto_nbd import ParetoNbd
 from clv_lib.models.protocol import TransactionModel
+from clv_lib.models.seasonality import Seasonality, seasonality
 from clv_lib.models.shifted_beta_geometric import RetentionStatistics, ShiftedBetaGeometric
 from clv_lib.models.sufficient_statistics import FloatArray, SpendStatistics, TransactionStatistics
 from clv_lib.models.survivors import SurvivorTable, residual_gradient_if_alive, survivor_table
@@ -28,6 +29,7 @@ from clv_lib.models.uncertainty import (
     sum_interval,
 )
 from clv_lib.models.value_uncertainty import order_forecast, value_forecast, value_interval
+from clv_lib.models.windows import WindowMoments, window_moments
 
 TRANSACTION_MODELS: Mapping[str, type[BgNbd | MbgNbd | ParetoNbd]] = MappingProxyType(
     {BgNbd.name: BgNbd, MbgNbd.name: MbgNbd, ParetoNbd.name: ParetoNbd}
@@ -48,12 +50,14 @@ __all__ = [
     "ParetoNbd",
     "PeriodStatistics",
     "RetentionStatistics",
+    "Seasonality",
     "ShiftedBetaGeometric",
     "SpendStatistics",
     "SurvivalCurve",
     "SurvivorTable",
     "TransactionModel",
     "TransactionStatistics",
+    "WindowMoments",
     "discounted_purchases_if_alive",
     "gradient_of_product",
     "kaplan_meier",
@@ -67,10 +71,12 @@ __all__ = [
     "probability_interval",
     "residual_gradient_if_alive",
     "residual_purchases_if_alive",
+    "seasonality",
     "spearman",
     "sum_interval",
     "survivor_table",
     "top_decile_capture",
     "value_forecast",
     "value_interval",
+    "window_moments",
 ]

@@ -26,6 +26,7 @@ from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.orders.spend import monthly_spend
 from clv_lib.pipeline.attributes import attribute_columns, attributes
 from clv_lib.pipeline.churn import write_churn
+from clv_lib.pipeline.forecasting import write_forecasts
 from clv_lib.pipeline.intake import exchange_rates, spend_rows
 from clv_lib.pipeline.states import customers_as_of, scored_rfm
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
@@ -72,7 +73,7 @@ def segments(work: Workspace) -> Workspace:
 
 
 def economics(work: Workspace) -> Workspace:
-    """Write the figures of segments, cohorts and channels, of churn and concentration, and what the metrics are."""
+    """Write the figures of segments, cohorts and channels, of churn and concentration, and the forecasts."""
     settings = work.settings
     horizon = settings.economics.horizon_days
     predicted = work.read(CUSTOMER_PREDICTIONS).where(F.col("horizon_days") == horizon)
@@ -94,4 +95,5 @@ def economics(work: Workspace) -> Workspace:
     compared = unit_economics(months, metrics, predicted, work.read(ACQUISITION_COSTS), settings.economics, work.as_of)
     ranked = segment_concentration(metrics, members, predicted, work.read(SEGMENT_METRICS), rate, work.as_of)
     work.write_all((UNIT_ECONOMICS, compared), (SEGMENT_CONCENTRATION, ranked))
+    write_forecasts(work)
     return work

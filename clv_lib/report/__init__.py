@@ -13,6 +13,7 @@ from clv_lib.report.acquisition import acquisition
 from clv_lib.report.churn import lost_and_staying
 from clv_lib.report.customers import best_segments, churn, customer_figures, customers, segment_rows
 from clv_lib.report.experiments import experiments
+from clv_lib.report.forecast import forecast
 from clv_lib.report.recurring import recurring
 from clv_lib.report.trust import accuracy, model_fit, notes, quality
 
@@ -26,7 +27,7 @@ __all__ = ["headline", "summary"]
 
 
 def summary(spark: SparkSession, settings: Settings, outcome: Outcome, figures: Mapping[str, Any]) -> str:
-    """About 55 lines of up to 100 characters on what is published; `figures` are those of `headline`.
+    """About 65 lines of up to 100 characters on what is published; `figures` are those of `headline`.
 
     The views of the published tables must be registered in the session under the tables' names.
     """
@@ -43,6 +44,7 @@ def summary(spark: SparkSession, settings: Settings, outcome: Outcome, figures: 
         best_segments(segments, settings),
         acquisition(spark, settings),
         recurring(spark, settings),
+        forecast(spark, settings),
         experiments(spark, settings),
         model_fit(spark),
         accuracy(spark),

@@ -11,6 +11,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from clv_lib.settings import values as check
 from clv_lib.settings.experiments import Experiments
+from clv_lib.settings.forecasts import Forecasts
 from clv_lib.settings.numbers import Count, Days, Money, Share, no_boolean
 from clv_lib.settings.predictions import AUTO, FIRST_ORDER_VALUE_BAND, NO_GROUPS, Predictions
 from clv_lib.settings.segments import (
@@ -204,6 +205,7 @@ class Settings(Section):
     rfm: Rfm = Field(default_factory=Rfm, description="How RFM scores are named.")
     predictions: Predictions = Field(default_factory=Predictions, description="Model and horizons of predictions.")
     economics: Economics = Field(default_factory=Economics, description="Value against cost of acquisition.")
+    forecasts: Forecasts = Field(default_factory=Forecasts, description="Forecast of the months to come.")
     recurring: Recurring = Field(default_factory=Recurring, description="What counts as recurring revenue.")
     experiments: Experiments = Field(default_factory=Experiments, description="How variants are compared.")
     gate: Gate = Field(default_factory=Gate, description="Limits above which nothing is published.")

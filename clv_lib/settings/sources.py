@@ -100,6 +100,7 @@ class Sources(Section):
     )
     marketing_spend: Source | None = Field(default=None, description="Marketing spend by day and channel.")
     subscriptions: Source | None = Field(default=None, description="Periods of subscriptions with their charges.")
+    plans: Source | None = Field(default=None, description="Planned new customers by month, with their cost.")
     experiment_assignments: Source | None = Field(default=None, description="Customers and the variants they got.")
     exchange_rates: Source | None = Field(default=None, description="Exchange rates by day.")
 

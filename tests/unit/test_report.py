@@ -13,6 +13,7 @@ from clv_lib.lake import Publication
 from clv_lib.pipeline import Outcome
 from clv_lib.pipeline.progress import Progress, StepRecord
 from clv_lib.report.acquisition import ltv_to_cac, maximum_cac, quotient
+from clv_lib.report.forecast import forecast_lines
 from clv_lib.report.text import WIDTH, amount, count, interval, labelled, percent, significant, table
 from clv_lib.report.trust import _fit_lines, notes
 from clv_lib.runs import Run
@@ -144,3 +145,53 @@ def test_a_run_that_had_nothing_to_do_names_the_missing_sources(settings: Settin
 
 def test_nothing_absent_is_no_block(settings: Settings) -> None:
     assert notes(settings, outcome("published")) == []
+
+
+def _forecast(**changes: Any) -> Row:
+    known = {
+        "period_type": "month",
+        "period_end_date": dt.date(2025, 7, 31),
+        "customer_group": "existing",
+        "expected_orders": Decimal("412.4"),
+        "expected_net_amount": Decimal(21_000),
+        "net_lower_80": Decimal(19_000),
+        "net_upper_80": Decimal(23_000),
+        "expected_margin_amount": None,
+        "seasonality_status": "seasonal",
+        "seasonality_p_value": 0.0123,
+        "forecast_status": "ok",
+    }
+    return Row(**{**known, **changes})
+
+
+ACCURACY = Row(wape=0.071, baseline_wape=0.124, origin_count=3, coverage_80=0.75)
+
+
+def test_a_forecast_shows_months_totals_seasons_and_how_it_came_out_before() -> None:
+    total = _forecast(period_type="cumulative", period_end_date=dt.date(2026, 6, 30), net_lower_80=None)
+    lines = forecast_lines([_forecast(), total], [ACCURACY], "GBP")
+    assert lines[0] == "Forecast by month and in total (GBP; with the seasons of the history, p = 0.012)"
+    assert lines[2].split() == ["2025-07-31", "existing", "412", "21,000", "19,000", "to", "23,000", "-"]
+    assert lines[3].split() == ["total", "2026-06-30", "existing", "412", "21,000", "-", "-"]
+    text = " ".join(" ".join(lines[4:]).split())
+    assert "no new customers are planned" in text
+    assert "from 3 earlier days" in text and "off by 7.1 % (a simple rule: 12.4 %)" in text
+    assert all(len(line) <= WIDTH for line in lines)
+
+
+def test_months_show_known_and_planned_customers_together_and_totals_each() -> None:
+    groups = ("existing", "new", "all")
+    rows = [_forecast(customer_group=one, period_type=period) for period in ("month", "cumulative") for one in groups]
+    lines = forecast_lines(rows, [ACCURACY], "GBP")
+    assert [line.split()[:2] for line in lines[2:3]] == [["2025-07-31", "all"]]
+    assert [line.split()[2] for line in lines[3:6]] == list(groups)
+    assert "planned" not in "".join(lines)
+
+
+def test_a_forecast_that_is_not_there_says_why() -> None:
+    assert forecast_lines([], [], "GBP") == []
+    none = _forecast(expected_orders=None, forecast_status="model_unusable")
+    assert "none: model_unusable" in forecast_lines([none], [], "GBP")[0]
+    short = _forecast(seasonality_status="history_too_short", seasonality_p_value=None)
+    lines = forecast_lines([short], [], "GBP")
+    assert "history too short to show seasons" in lines[0] and "not compared with the past" in lines[-1]

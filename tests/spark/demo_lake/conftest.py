@@ -27,6 +27,7 @@ SOURCES = (
     "customer_attributes_history",
     "marketing_spend",
     "subscriptions",
+    "plans",
     "experiment_assignments",
     "exchange_rates",
 )

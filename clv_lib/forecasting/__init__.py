@@ -1,0 +1,1 @@
+"""Orders, revenue and margin of the months to come: existing customers by the models, planned ones by cohort curves."""

@@ -1,0 +1,172 @@
+"""Expected orders, net revenue and margin of customers who are known, by segment and month, with their variances.
+
+NumPy on the sums of `states.member_sums`: what depends on (x, T) is evaluated once per distinct pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from clv_lib.contracts.forecasts import CUMULATIVE, MARGIN, MONTH, NET, ORDERS
+from clv_lib.forecasting.calendar import Window
+from clv_lib.forecasting.states import ALIVE_GRADIENT, PAIR
+from clv_lib.models import FloatArray, Seasonality, WindowMoments, parameter_variance, window_moments
+from clv_lib.scoring.statistics import TIME_UNIT_DAYS
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from clv_lib.forecasting.fits import DayFit, OrdersFit
+
+_MID_WEEK = 3 / 7
+"""Mean age, in weeks above the whole ones, of customers whose ages in days are spread over a week."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Mean and variance by segment in rows and window in columns; NaN where there is no forecast.
+
+    variance: of what comes in fact, by chance and by the estimated parameters and seasons.
+    """
+
+    mean: FloatArray
+    variance: FloatArray
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Figures of segments by kind of period and measure; the windows are the columns."""
+
+    segments: tuple[str, ...]
+    windows: tuple[Window, ...]
+    figures: dict[tuple[str, str], Figures]
+
+
+def existing_customers(
+    sums: pd.DataFrame, fit: DayFit, day: dt.date, windows: Sequence[Window], season: Seasonality
+) -> Forecast:
+    """Forecast from the collected `member_sums` of one day and its fit; empty without rows.
+
+    Means are linear in the members' sums, so segments of a type add up. Amounts are NaN without a spend model, margins
+    also where a member's is not known. Orders are days with orders times the orders per such day so far.
+    """
+    segment, names = pd.factorize(sums["segment_id"], sort=True)
+    keys = tuple(str(name) for name in names)
+    if fit.pooled is None or sums.empty:
+        return Forecast(keys, tuple(windows), {})
+    ends = np.array([(window.end - day).days for window in windows]) / TIME_UNIT_DAYS
+    factors = np.array([season.factors[window.month.month - 1] for window in windows])
+    errors = np.array([season.standard_errors[window.month.month - 1] for window in windows])
+    parts = []
+    for group, rows in sums.groupby("fit_segment_id", sort=True).indices.items():
+        cells, orders = sums.iloc[rows], fit.orders_of(str(group))
+        pairs, pair = np.unique(cells[list(PAIR)].to_numpy(float), axis=0, return_inverse=True)
+        members = _Members(cells, segment[rows], len(keys), np.ravel(pair), pairs[:, 0])
+        moments = window_moments(orders.model, pairs[:, 0], pairs[:, 1] + _MID_WEEK, ends)
+        both = dict(zip((MONTH, CUMULATIVE), _seasonal(*moments, factors), strict=True))
+        parts.append({period: _measured(members, both[period], orders, fit) for period in both})
+    figures = {
+        (period, measure): _summed([part[period][measure] for part in parts], measure, fit)
+        for period in (MONTH, CUMULATIVE)
+        for measure in (ORDERS, NET, MARGIN)
+    }
+    for measure in (ORDERS, NET, MARGIN):
+        by_season = (figures[MONTH, measure].mean * errors) ** 2
+        figures[MONTH, measure] = _with_variance(figures[MONTH, measure], by_season)
+        figures[CUMULATIVE, measure] = _with_variance(figures[CUMULATIVE, measure], np.cumsum(by_season, axis=1))
+    return Forecast(keys, tuple(windows), figures)
+
+
+def _seasonal(within: WindowMoments, whole: WindowMoments, factors: FloatArray) -> tuple[WindowMoments, WindowMoments]:
+    """Months with their factors, and sums of months with the factor that those give them together."""
+    seasonal = within.scaled(factors)
+    reached, some = np.cumsum(seasonal.mean, axis=1), whole.mean > 0
+    return seasonal, whole.scaled(np.where(some, reached / np.where(some, whole.mean, 1.0), 1.0))
+
+
+def _summed(parts: Sequence[Figures], measure: str, fit: DayFit) -> Figures:
+    """Groups with fits of their own are independent but for their common spend model."""
+    mean = np.sum([part.mean for part in parts], axis=0)
+    variance = np.sum([part.variance for part in parts], axis=0)
+    by_spend = 0.0 if measure == ORDERS else fit.spend.relative_variance
+    return Figures(mean, variance + by_spend * mean**2)
+
+
+@dataclass(frozen=True)
+class _Members:
+    """Cells of `member_sums` of one fit, how they add up to segments, and the x of each distinct (x, T)."""
+
+    cells: pd.DataFrame
+    segment: np.ndarray
+    segments: int
+    pair: np.ndarray
+    frequency: FloatArray
+
+    def add(self, rows: FloatArray) -> FloatArray:
+        """Sums of rows by segment; the first axis becomes that of the segments."""
+        total = np.zeros((self.segments, *rows.shape[1:]))
+        np.add.at(total, self.segment, rows)
+        return total
+
+    def column(self, name: str) -> FloatArray:
+        return np.asarray(self.cells[name].to_numpy(float)[:, None], dtype=np.float64)
+
+
+def _measured(members: _Members, moments: WindowMoments, orders: OrdersFit, fit: DayFit) -> dict[str, Figures]:
+    """Figures of each measure in one kind of period."""
+    mean, pairs = moments.mean[members.pair], moments.pairs[members.pair]
+    alive = members.column("alive")
+    by_alive = members.cells[list(ALIVE_GRADIENT)].to_numpy(float)[:, None, :] * mean[..., None]
+    gradient = by_alive + alive[..., None] * moments.gradient[members.pair]
+    own = alive * (mean + pairs) - members.column("alive_squared") * mean**2
+    days = members.add(alive * mean)
+    variance = members.add(np.maximum(own, 0.0)) + parameter_variance(members.add(gradient), orders.log_covariance)
+    found = {ORDERS: Figures(days * fit.orders_per_day, variance * fit.orders_per_day**2)}
+    unknown = members.add(members.column("unknown_values"))[:, 0] > 0
+    for measure, name in ((NET, "net"), (MARGIN, "margin")):
+        if fit.spend.model is None or (measure == MARGIN and not fit.in_margin):
+            nothing = np.full_like(days, np.nan)
+            found[measure] = Figures(nothing, nothing)
+            continue
+        amount = members.column(name)
+        expected = members.add(amount * mean)
+        # Within a cell the amounts do not depend on P(alive): Gamma-Gamma takes spend as independent of orders.
+        per_day = np.where(alive > 0, amount / np.where(alive > 0, alive, 1.0), 0.0)
+        by_parameters = parameter_variance(members.add(per_day[..., None] * gradient), orders.log_covariance)
+        chance = members.add(_amount_variance(members, name, mean, pairs, fit))
+        total = Figures(expected, chance + by_parameters)
+        found[measure] = _without(total, unknown) if measure == MARGIN else total
+    return found
+
+
+def _amount_variance(members: _Members, name: str, mean: FloatArray, pairs: FloatArray, fit: DayFit) -> FloatArray:
+    """Own variance of the amounts of the members of each cell, never negative.
+
+    E[N] E[M^2] / p + E[N^2] E[M^2] - (E[N] E[M])^2 as in Gamma-Gamma, with E[M^2] / E[M]^2 = (A - 1) / (A - 2), A = q +
+    p x, but not above the spread between customers that was observed: where the model's variance is infinite or far
+    above anything seen, that is taken.
+    """
+    spend = fit.spend.model
+    if spend is None:
+        return np.zeros_like(mean)
+    shape = spend.q + spend.p * members.frequency
+    finite = shape > 2
+    relative = np.where(finite, (shape - 1) / np.where(finite, shape - 2, 1.0), np.inf)
+    second = np.minimum(relative, max(fit.spread, 1.0))[members.pair][:, None]
+    chance = (mean / spend.p + mean + pairs) * second * members.column(f"{name}_second")
+    return np.asarray(np.maximum(chance - members.column(f"{name}_squared") * mean**2, 0.0), dtype=np.float64)
+
+
+def _without(figures: Figures, unknown: np.ndarray) -> Figures:
+    """The figures, NaN for segments with a member whose margin is not known."""
+    hidden = np.where(unknown, np.nan, 0.0)[:, None]
+    return Figures(figures.mean + hidden, figures.variance + hidden)
+
+
+def _with_variance(figures: Figures, more: FloatArray) -> Figures:
+    return Figures(figures.mean, figures.variance + more)

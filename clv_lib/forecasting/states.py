@@ -1,0 +1,222 @@
+"""Customers as they were on several days, and what their forecasts need of them, added up: small tables for the driver.
+
+Refunds lower the month of their order, whenever they were paid back, so a past state knows those that came later.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
+
+from clv_lib.models import GammaGamma, TransactionModel
+from clv_lib.periods import month_start
+from clv_lib.scoring.fits import POOLED_SEGMENT
+from clv_lib.scoring.statistics import TIME_UNIT_DAYS
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from clv_lib.forecasting.fits import DayFit
+
+PAIR = ("btyd_frequency", "age_weeks")
+HISTORY = ("fit_segment_id", "btyd_frequency", "btyd_recency_days", "btyd_age_days")
+ALIVE_GRADIENT = tuple(f"alive_by_{number}" for number in range(4))
+_EXPECTED = ("alive", *ALIVE_GRADIENT, "net", "margin")
+_SPEND_BIN_WIDTH = 0.01
+_EXACT = "decimal(30,12)"
+
+
+def states_at(
+    months: DataFrame, days: Sequence[dt.date], *, in_margin: bool, groups: DataFrame | None = None
+) -> DataFrame:
+    """Customers as of each day, from `customer_months`. Grain: day (`origin_date`) and customer with an order up to it.
+
+    Each day ends a month, or no later month has rows. Adds the btyd columns of `customer_metrics`, `order_count`,
+    `day_count`, `net_mean` per day with orders, and `value_mean` per repeat day: in contribution margin if `in_margin`,
+    NULL without a repeat day or where the margin of an order is not known (`is_value_known` false). `fit_segment_id` is
+    that of `groups` (per customer, whose fit of the model of orders is theirs), all:all without.
+    """
+    parts = [
+        F.struct(F.lit(day).alias("origin_date"), *(F.col(f"{name}_{number}").alias(name) for name in _facts(day)))
+        for number, day in enumerate(days)
+    ]
+    sums = [column.alias(f"{name}_{n}") for n, day in enumerate(days) for name, column in _facts(day).items()]
+    by_day = months.groupBy("customer_id").agg(*sums).select("customer_id", F.inline(F.array(*parts)))
+    repeat_days = (F.col("day_count") - 1).cast("int")
+    is_known = (F.col("margin_order_count") == F.col("order_count")) if in_margin else F.lit(True)
+    repeat = F.col("margin") - F.col("first_margin") if in_margin else F.col("net") - F.col("first_net")
+    value = F.try_divide(repeat.cast("double"), repeat_days)
+    if groups is not None:
+        by_day = by_day.join(groups, "customer_id", "left")
+    group = F.lit(None).cast("string") if groups is None else F.col("fit_segment_id")
+    return by_day.where("day_count > 0").select(
+        "origin_date",
+        "customer_id",
+        F.coalesce(group, F.lit(POOLED_SEGMENT)).alias("fit_segment_id"),
+        repeat_days.alias("btyd_frequency"),
+        F.date_diff("last_day", "first_day").alias("btyd_recency_days"),
+        F.date_diff("origin_date", "first_day").alias("btyd_age_days"),
+        "order_count",
+        "day_count",
+        (F.col("net").cast("double") / F.col("day_count")).alias("net_mean"),
+        F.when(is_known, value).alias("value_mean"),
+        is_known.alias("is_value_known"),
+    )
+
+
+def _facts(day: dt.date) -> dict[str, Column]:
+    is_before = F.col("month") <= F.lit(month_start(day))
+    summed = {
+        "order_count": "order_count",
+        "day_count": "active_day_count",
+        "margin_order_count": "margin_order_count",
+        "net": "net_amount",
+        "margin": "margin_amount",
+        "first_net": "first_day_net_amount",
+        "first_margin": "first_day_margin_amount",
+    }
+    return {
+        **{name: F.sum(F.when(is_before, F.col(column))) for name, column in summed.items()},
+        "first_day": F.min(F.when(is_before, F.col("first_ordered_date"))),
+        "last_day": F.max(F.when(is_before, F.col("last_ordered_date"))),
+    }
+
+
+def counted_histories(states: DataFrame) -> DataFrame:
+    """What a model of orders is fitted on: customers, orders and days. Grain: day, group and distinct (x, t_x, T)."""
+    return states.groupBy("origin_date", *HISTORY).agg(
+        F.count(F.lit(1)).alias("customers"),
+        F.sum("order_count").alias("orders"),
+        F.sum("day_count").alias("days"),
+    )
+
+
+def counted_spend(states: DataFrame) -> DataFrame:
+    """What the spend model is fitted on. Grain: day, x > 0 and bin of 1 % of a positive value per repeat day.
+
+    Has the mean value, customers, and the sums over repeat days of value, of net revenue and of the squared value.
+    """
+    value, x = F.col("value_mean"), F.col("btyd_frequency")
+    usable = states.where((x > 0) & (value > 0))
+    bins = F.floor(F.log(value) / _SPEND_BIN_WIDTH).alias("bin")
+    return usable.groupBy("origin_date", "btyd_frequency", bins).agg(
+        (_exact_sum(value) / F.count(F.lit(1))).alias("mean_spend"),
+        F.count(F.lit(1)).alias("customers"),
+        _exact_sum(x * value).alias("value_sum"),
+        _exact_sum(x * F.col("net_mean")).alias("net_sum"),
+        _exact_sum(x * value * value).alias("square_sum"),
+    )
+
+
+def _exact_sum(column: Column) -> Column:
+    """The sum as a double that does not depend on the order of the rows, which differs from run to run."""
+    return F.sum(column.try_cast(_EXACT)).cast("double")
+
+
+def member_sums(
+    states: DataFrame,
+    customer_segments: DataFrame,
+    fits: Mapping[dt.date, DayFit],
+    today: dt.date,
+    tested_types: Collection[str],
+) -> DataFrame:
+    """All that the forecasts of a segment need of its members. Grain: day, segment, group, x and T in whole weeks.
+
+    Sums of P(alive) (`alive`), of its square and gradient, of P(alive) times the expected net revenue (`net`) and value
+    in margin (`margin`) of a day with orders, and of the squares of those. Members of days before today are those of
+    `tested_types`, whose segments do not depend on what a customer did. Days without a usable fit have no rows.
+    """
+    usable = {day: fit for day, fit in fits.items() if fit.pooled is not None}
+    history = ("btyd_frequency", "btyd_recency_days", "btyd_age_days", "net_mean", "value_mean")
+    expect = pandas_udf(_expectation(usable), ", ".join(f"{name} double" for name in _EXPECTED))  # type: ignore[call-overload]
+    expected = expect(
+        F.col("origin_date").cast("string"), F.col("fit_segment_id"), *(F.col(name).cast("double") for name in history)
+    )
+    known = states.where(F.col("origin_date").isin(list(usable))).select(
+        "origin_date",
+        "customer_id",
+        "fit_segment_id",
+        "btyd_frequency",
+        F.floor(F.col("btyd_age_days") / TIME_UNIT_DAYS).cast("int").alias("age_weeks"),
+        "is_value_known",
+        expected.alias("e"),
+    )
+    joined = customer_segments.select("customer_id", "segment_id", "segment_type").join(known, "customer_id")
+    wanted = (F.col("origin_date") == F.lit(today)) | F.col("segment_type").isin(list(tested_types))
+    return joined.where(wanted).groupBy("origin_date", "segment_id", "fit_segment_id", *PAIR).agg(*_sums())
+
+
+def _sums() -> list[Column]:
+    # NaN of NumPy is NULL in a sum.
+    alive, net, margin = (F.nullif(F.col(f"e.{name}"), F.lit(float("nan"))) for name in ("alive", "net", "margin"))
+    sums = {
+        "alive": alive,
+        "alive_squared": alive * alive,
+        **{name: F.col(f"e.{name}") for name in ALIVE_GRADIENT},
+        "net": alive * net,
+        "net_second": alive * net * net,
+        "net_squared": alive * alive * net * net,
+        "margin": alive * margin,
+        "margin_second": alive * margin * margin,
+        "margin_squared": alive * alive * margin * margin,
+    }
+    return [
+        F.count(F.lit(1)).alias("customers"),
+        F.count_if(~F.col("is_value_known")).alias("unknown_values"),
+        *(_exact_sum(column).alias(name) for name, column in sums.items()),
+    ]
+
+
+def _expectation(fits: Mapping[dt.date, DayFit]) -> Callable[..., pd.DataFrame]:
+    """The function of an Arrow batch: P(alive), its gradient, and the expected amounts of a day with orders."""
+    by_text = {day.isoformat(): fit for day, fit in fits.items()}
+
+    def expect(
+        day: pd.Series,
+        group: pd.Series,
+        frequency: pd.Series,
+        recency_days: pd.Series,
+        age_days: pd.Series,
+        net_mean: pd.Series,
+        value_mean: pd.Series,
+    ) -> pd.DataFrame:
+        x, m, n = (column.to_numpy(float) for column in (frequency, value_mean, net_mean))
+        recency, age = (column.to_numpy(float) / TIME_UNIT_DAYS for column in (recency_days, age_days))
+        found = np.full((len(x), len(_EXPECTED)), np.nan)
+        texts, groups = day.to_numpy(str), group.to_numpy(str)
+        for text, segment in sorted(set(zip(texts.tolist(), groups.tolist(), strict=True))):
+            rows, fit = (texts == text) & (groups == segment), by_text[text]
+            orders = fit.orders_of(segment)
+            found[rows, :5] = _alive(orders.model, x[rows], recency[rows], age[rows])
+            if fit.spend.model is not None:
+                found[rows, 5:] = _amounts(fit.spend.model, x[rows], m[rows], n[rows], fit.net_per_value, fit.in_margin)
+        return pd.DataFrame(found, columns=list(_EXPECTED))
+
+    return expect
+
+
+def _alive(model: TransactionModel, x: np.ndarray, recency: np.ndarray, age: np.ndarray) -> np.ndarray:
+    alive = model.probability_alive(x, recency, age)
+    return np.column_stack([alive, model.probability_alive_gradient(x, recency, age)])
+
+
+def _amounts(
+    spend: GammaGamma, x: np.ndarray, value: np.ndarray, net: np.ndarray, net_per_value: float, in_margin: bool
+) -> np.ndarray:
+    """Expected net revenue and margin (NaN in net revenue) of a day with orders.
+
+    Of the value by Gamma-Gamma. Net revenue beside a margin: the customer's mean so far and the mean of all, in the
+    weights that Gamma-Gamma gives to the two.
+    """
+    expected = spend.expected_spend(x, np.maximum(value, 0.0))
+    if not in_margin:
+        return np.column_stack([expected, np.full_like(expected, np.nan)])
+    weight = spend.p * x / (spend.p * x + spend.q - 1)
+    mean = spend.population_mean * net_per_value
+    return np.column_stack([weight * np.maximum(net, 0.0) + (1 - weight) * mean, expected])

@@ -1,0 +1,134 @@
+"""Fits for forecasts: published ones are read back, those of earlier days are made anew, and the future is held."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clv_lib.forecasting.backtest import interval
+from clv_lib.forecasting.calendar import windows
+from clv_lib.forecasting.existing_customers import existing_customers
+from clv_lib.forecasting.fits import day_fits
+from clv_lib.forecasting.states import ALIVE_GRADIENT, PAIR
+from clv_lib.models import GammaGamma, MbgNbd
+from clv_lib.models.seasonality import no_seasons
+from tests.models.simulation import simulate
+
+TODAY, EARLIER = dt.date(2025, 6, 30), dt.date(2025, 3, 31)
+GROUPS = {"kind:even": (1.2, 7.7, 1.1, 8.9), "kind:odd": (0.6, 12.0, 1.1, 4.0)}
+AHEAD = windows(EARLIER, 3)
+OPTIONS: dict[str, Any] = {"in_margin": True, "minimum_customers": 100}
+
+
+@pytest.fixture(scope="module")
+def customers() -> pd.DataFrame:
+    """Customers of two groups with their purchases in the three months after EARLIER."""
+    age = np.random.default_rng(4).integers(30, 700, 2000) / 7
+    horizon = (AHEAD[-1].end - EARLIER).days / 7
+    frames = []
+    for seed, (name, parameters) in enumerate(GROUPS.items()):
+        drawn = simulate(parameters, age, seed, horizon=horizon, first_purchase_may_be_last=True)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "origin_date": EARLIER,
+                    "fit_segment_id": name,
+                    "btyd_frequency": drawn.frequency,
+                    "btyd_recency_days": drawn.recency * 7,
+                    "btyd_age_days": drawn.age * 7,
+                    "customers": 1,
+                    "orders": drawn.frequency + 1,
+                    "days": drawn.frequency + 1,
+                    "future": drawn.future,
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def published(*segments: str) -> list[dict[str, Any]]:
+    model = MbgNbd(*GROUPS["kind:even"])
+    orders = [
+        {"model_id": "mbg_nbd", "segment_id": segment, "is_published_model": True, "parameter": name,
+         "estimate": getattr(model, name), "covariances": {name: 0.01 * getattr(model, name) ** 2}}
+        for segment in segments for name in model.parameter_names
+    ]  # fmt: skip
+    spend = [
+        {"model_id": "gamma_gamma", "segment_id": "all:all", "is_published_model": True, "parameter": name,
+         "estimate": value, "covariances": {name: 0.01 * value**2}}
+        for name, value in (("p", 5.0), ("q", 3.5), ("v", 40.0))
+    ]  # fmt: skip
+    return orders + spend
+
+
+SPEND = pd.DataFrame(
+    {
+        "origin_date": [TODAY, TODAY],
+        "btyd_frequency": [1, 3],
+        "mean_spend": [10.0, 20.0],
+        "customers": [4, 2],
+        "value_sum": [40.0, 120.0],
+        "net_sum": [100.0, 220.0],
+        "square_sum": [400.0, 2400.0],
+    }
+)
+
+
+def test_the_published_fits_are_those_of_today(customers: pd.DataFrame) -> None:
+    rows = [*published("all:all", "kind:odd"), {**published("all:all")[0], "model_id": "bg_nbd"}]
+    rows[-1]["is_published_model"] = False
+    found = day_fits(rows, customers.assign(origin_date=TODAY, orders=5, days=4), SPEND, (TODAY,), **OPTIONS)[TODAY]
+    assert (found.name, found.status) == ("mbg_nbd", "ok")
+    assert found.orders_of("kind:odd").model == found.orders_of("kind:new").model == MbgNbd(*GROUPS["kind:even"])
+    assert found.orders["all:all"].log_covariance == pytest.approx(0.01 * np.eye(4))
+    assert found.spend.model == GammaGamma(5.0, 3.5, 40.0)
+    assert found.spend.relative_variance == pytest.approx(0.01 * (1 + (3.5 / 2.5) ** 2 + 1))
+    assert (found.orders_per_day, found.net_per_value) == pytest.approx((1.25, 2.0))
+    assert found.spread == pytest.approx((2800 / 10) / 16**2)
+
+
+def test_earlier_days_are_fitted_anew_in_the_same_groups(customers: pd.DataFrame) -> None:
+    found = day_fits(published("all:all", "kind:odd"), customers, SPEND, (TODAY, EARLIER), **OPTIONS)[EARLIER]
+    assert set(found.orders) == {"all:all", "kind:odd"}
+    assert found.orders_of("kind:even") is found.pooled
+    rates = {name: fit.model.expected_purchases_new(26.0) for name, fit in found.orders.items()}
+    truth = {name: float(MbgNbd(*parameters).expected_purchases_new(26.0)) for name, parameters in GROUPS.items()}
+    assert float(rates["kind:odd"]) == pytest.approx(truth["kind:odd"], rel=0.1)
+    assert truth["kind:odd"] < float(rates["all:all"]) < truth["kind:even"]
+    assert found.status == "spend_model_unusable", "nobody spent on that day"
+
+
+def test_without_a_published_or_usable_fit_there_is_no_forecast(customers: pd.DataFrame) -> None:
+    for rows, changes in (([], {}), (published("all:all"), {"minimum_customers": 10_000})):
+        found = day_fits(rows, customers, SPEND, (TODAY, EARLIER), **{**OPTIONS, **changes})[EARLIER]
+        assert (found.pooled, found.status) == (None, "model_unusable")
+        assert existing_customers(pd.DataFrame({"segment_id": []}), found, EARLIER, AHEAD, no_seasons()).figures == {}
+
+
+def test_intervals_of_groups_hold_what_their_customers_bought(customers: pd.DataFrame) -> None:
+    fit = day_fits(published("all:all", *GROUPS), customers, SPEND, (TODAY, EARLIER), **OPTIONS)[EARLIER]
+    rows = customers.assign(age_weeks=customers["btyd_age_days"] // 7, segment_id=customers["fit_segment_id"])
+    for name, own in rows.groupby("fit_segment_id").indices.items():
+        model, cells = fit.orders_of(name).model, rows.iloc[own]
+        history = (cells["btyd_frequency"], cells["btyd_recency_days"] / 7, cells["btyd_age_days"] / 7)
+        alive = model.probability_alive(*history)
+        rows.loc[rows.index[own], ["alive", "alive_squared"]] = np.column_stack([alive, alive**2])
+        rows.loc[rows.index[own], list(ALIVE_GRADIENT)] = model.probability_alive_gradient(*history)
+    zeros = ("unknown_values", "net", "net_second", "net_squared", "margin", "margin_second", "margin_squared")
+    rows = rows.assign(**dict.fromkeys(zeros, 0.0))
+    both = pd.concat([rows, rows.assign(segment_id="all:all")])
+    sums = both.groupby(["segment_id", "fit_segment_id", *PAIR], as_index=False).sum(numeric_only=True)
+    found = existing_customers(sums, fit, EARLIER, AHEAD, no_seasons())
+    assert found.segments == ("all:all", "kind:even", "kind:odd")
+    orders = found.figures["cumulative", "orders"]
+    low, high = interval(orders, None, 0.95)
+    came = [customers["future"].sum(), *(rows[rows["segment_id"] == name]["future"].sum() for name in GROUPS)]
+    for number, bought in enumerate(came):
+        assert low[number, -1] < bought < high[number, -1]
+        assert high[number, -1] - low[number, -1] < 0.3 * bought
+    assert orders.mean[0] == pytest.approx(orders.mean[1] + orders.mean[2])
+    assert orders.variance[0] == pytest.approx(orders.variance[1] + orders.variance[2]), "fits of their own"
