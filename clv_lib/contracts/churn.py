@@ -5,7 +5,7 @@ from __future__ import annotations
 from clv_lib.contracts.columns import SNAPSHOT, count, money, probability, status
 from clv_lib.contracts.predictions import ordered
 from clv_lib.contracts.recurring import CHURN_TYPES
-from clv_lib.contracts.types import RATIO, Field, Identity, Metric, Rule, Table
+from clv_lib.contracts.types import RATIO, Field, Metric, Rule, Table
 
 GAP_KINDS = ("first", "later", "all")
 """From the first to the second day with orders, between later ones, and both together."""
@@ -195,13 +195,7 @@ SEGMENT_CHURN = Table(
             unit="ratio",
             status_column="model_status",
         ),
-        status(
-            "model_status",
-            "Whether the model speaks of every member.",
-            "ok",
-            "partly_predicted",
-            "not_predicted",
-        ),
+        status("model_status", "Whether the model speaks of every member.", "ok", "partly_predicted", "not_predicted"),
         count("ever_churned_customer_count", "Members who have churned by the fixed rule, also if they came back."),
         _months("restricted_mean_months", "Mean months to the first churn, as far as restricted_to_months (area)."),
         _months("restricted_mean_months_lower", "Low end of its interval; NULL: nobody has churned."),
@@ -291,7 +285,7 @@ CHURN_REASONS = Table(
             over="amount",
             unit="ratio",
         ),
-        Field("as_of_date", "date", "Last day that counts.", required=True),
+        _AS_OF,
     ),
     rules=(
         Rule("has_churn", "churned_customer_count > 0 and churn_amount > 0", "a row counts a churn"),
@@ -303,50 +297,3 @@ CHURN_REASONS = Table(
     },
     adds_up_over="the months, for one type and reason",
 )
-
-
-def _equal(name: str, left: tuple[str, str], right: tuple[str, str], meaning: str) -> Identity:
-    return Identity(name, (left,), (right,), meaning)
-
-
-CHURN_IDENTITIES: tuple[Identity, ...] = (
-    _equal(
-        "gaps_are_repeat_days",
-        ("order_gaps", "closed_all"),
-        ("customer_metrics", "repeat_days"),
-        "each day with orders but a customer's first ends one gap",
-    ),
-    _equal(
-        "each_customer_has_an_open_gap",
-        ("order_gaps", "open_all"),
-        ("customer_metrics", "customers"),
-        "each customer has one open gap",
-    ),
-    _equal("gaps_of_kinds", ("order_gaps", "of_kinds"), ("order_gaps", "of_both_kinds"), "a gap is first or later"),
-    _equal(
-        "survival_begins_with_customers",
-        ("customer_survival", "customers_all"),
-        ("customer_metrics", "customers"),
-        "each customer has one lifetime",
-    ),
-    _equal(
-        "lost_by_fixed_rule",
-        ("segment_churn", "churned_all"),
-        ("customer_metrics", "churned"),
-        "churned by the fixed rule are those of customer_metrics",
-    ),
-    _equal(
-        "lost_of_types",
-        ("segment_churn", "churned_types"),
-        ("segment_churn", "churned_totals"),
-        "segments of each type add up to the total's churned",
-    ),
-    _equal("churn_of_reasons", ("churn_reasons", "churn"), ("mrr_metrics", "churn"), "reasons add up to the churn"),
-    _equal(
-        "churned_customers_of_reasons",
-        ("churn_reasons", "churned_customers"),
-        ("mrr_movements", "churned_customers"),
-        "reasons add up to the churned customers",
-    ),
-)
-"""Sums of churn that must agree exactly."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clv_lib.contracts.churn import CHURN_IDENTITIES
+from clv_lib.contracts.churn_identities import CHURN_IDENTITIES
 from clv_lib.contracts.experiments import EXPERIMENT_IDENTITIES
 from clv_lib.contracts.forecasts import FORECAST_IDENTITIES
 from clv_lib.contracts.recurring import RECURRING_IDENTITIES
