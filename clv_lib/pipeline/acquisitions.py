@@ -20,6 +20,8 @@ from clv_lib.metrics.budgets import marketing_budgets, measured_uplifts, plans_b
 from clv_lib.metrics.predicted_values import predicted_values
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.orders.acquisitions import acquisition_credits, with_credit_dispositions
+from clv_lib.pipeline.attributes import attribute_columns
+from clv_lib.segments.definitions import present_segment_types
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -54,9 +56,16 @@ def attribution(work: Workspace, credited: DataFrame | None) -> Attribution:
     return attribution_of([row["attribution_model"] for row in rows], work.settings.economics.attribution_model)
 
 
+def _segment_types(work: Workspace) -> tuple[str, ...]:
+    """The segment types with acquisition cost, without those whose attribute the source customers does not offer."""
+    present = present_segment_types(work.settings.segments, attribute_columns(work))
+    names = {kind.name for kind in present}
+    return tuple(name for name in work.settings.economic_segment_types() if name in names)
+
+
 def costs(work: Workspace, spend: DataFrame | None, credited: DataFrame | None, attribution: Attribution) -> DataFrame:
     """Contract `acquisition_costs`; `spend` is `monthly_spend`, None without the source."""
-    types, lags = work.settings.economic_segment_types(), work.settings.economics.spend_lag_months
+    types, lags = _segment_types(work), work.settings.economics.spend_lag_months
     metrics, members = work.read(CUSTOMER_METRICS), work.read(CUSTOMER_SEGMENTS)
     won = work.keep(new_customers(metrics, credited, members, types, attribution.models))
     return acquisition_costs(won, spend, work.as_of, types, attribution, lags)
@@ -66,7 +75,7 @@ def values_against_costs(work: Workspace, credited: DataFrame | None, attributio
     """Contract `unit_economics` from the stored costs."""
     settings = work.settings
     level = settings.predictions.interval_level
-    members = memberships(work.read(CUSTOMER_SEGMENTS), settings.economic_segment_types())
+    members = memberships(work.read(CUSTOMER_SEGMENTS), _segment_types(work))
     placed = work.keep(with_places(work.read(CUSTOMER_METRICS), credited, members, attribution.chosen))
     return unit_economics(
         work.read(CUSTOMER_MONTHS),
