@@ -8,6 +8,9 @@ from clv_lib.contracts.accuracy import (
     PREDICTION_GROUPINGS,
     PREDICTION_TRACKING,
 )
+from clv_lib.contracts.acquisition_costs import ACQUISITION_COSTS
+from clv_lib.contracts.acquisitions import ACQUISITION_CREDITS
+from clv_lib.contracts.budgets import MARKETING_BUDGETS, RETENTION_BUDGETS
 from clv_lib.contracts.catalogue import METRIC_DEFINITIONS
 from clv_lib.contracts.churn import CHURN_REASONS, CUSTOMER_SURVIVAL, ORDER_GAPS, SEGMENT_CHURN
 from clv_lib.contracts.cohorts import COHORT_METRICS
@@ -15,7 +18,7 @@ from clv_lib.contracts.concentration import SEGMENT_CONCENTRATION
 from clv_lib.contracts.contract_retention import CONTRACT_RETENTION
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS, PUBLISHED
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_SEGMENT_RULES, RFM_THRESHOLDS
-from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
+from clv_lib.contracts.economics import UNIT_ECONOMICS
 from clv_lib.contracts.experiments import EXPERIMENT_RESULTS
 from clv_lib.contracts.forecasts import FORECAST_TABLES
 from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, MODEL_FITS, PREDICTION_BANDS, SEGMENT_PREDICTIONS
@@ -24,7 +27,7 @@ from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS, SEGME
 from clv_lib.contracts.silver import INTAKE_TABLES, STATE_TABLES
 from clv_lib.contracts.types import Table
 
-SILVER_TABLES: tuple[Table, ...] = (*STATE_TABLES, SUBSCRIPTION_PERIODS)
+SILVER_TABLES: tuple[Table, ...] = (*STATE_TABLES, ACQUISITION_CREDITS, SUBSCRIPTION_PERIODS)
 GOLD_TABLES: tuple[Table, ...] = (
     *INTAKE_TABLES,
     CUSTOMER_METRICS,
@@ -50,6 +53,8 @@ GOLD_TABLES: tuple[Table, ...] = (
     SEGMENT_CHURN,
     ACQUISITION_COSTS,
     UNIT_ECONOMICS,
+    MARKETING_BUDGETS,
+    RETENTION_BUDGETS,
     *FORECAST_TABLES,
     MRR_MOVEMENTS,
     MRR_METRICS,

@@ -26,6 +26,7 @@ CUSTOMER_METRICS = Table(
             "From customers, else the channel of the first order, else unattributed.",
             required=True,
         ),
+        Field("acquisition_campaign", "string", "From customers; NULL: not given."),
         count("lifetime_order_count", "Orders."),
         count("lifetime_occasion_count", "Days with orders."),
         count("refunded_order_count", "Orders that were refunded in part or whole."),

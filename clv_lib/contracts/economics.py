@@ -1,72 +1,98 @@
-"""Gold tables about what customers cost and whether they pay."""
+"""Gold table of what customers are worth against what they cost, and whether they pay."""
 
 from __future__ import annotations
 
-from clv_lib.contracts.columns import SNAPSHOT, count, money, status
+from clv_lib.contracts.acquisition_costs import CAC_TYPE, SEGMENT_TYPES, attributed
+from clv_lib.contracts.columns import SNAPSHOT, money, status
 from clv_lib.contracts.types import RATIO, Field, Metric, Rule, Table
 
-ACQUISITION_COSTS = Table(
-    name="acquisition_costs",
-    layer="gold",
-    grain="one row per month, type of CAC and channel; channel all is the total",
-    key=("period_month", "cac_type", "channel"),
-    partition_by=SNAPSHOT,
-    fields=(
-        Field("period_month", "date", "First day of the month.", required=True),
-        status(
-            "cac_type",
-            "paid: spend marked paid. blended: all acquisition spend of type media. fully_loaded: every cost type.",
-            "blended",
-            "paid",
-            "fully_loaded",
-        ),
-        Field("channel", "string", "Channel; all: every channel; unattributed: no channel known.", required=True),
-        money("spend_amount", "Spend of the month; NULL: spend_missing."),
-        count("new_customer_count", "Customers whose first order lies in the month."),
-        Metric(
-            "cac_amount",
-            RATIO,
-            "Customer acquisition cost.",
-            numerator="spend_amount",
-            denominator="new_customer_count",
-            unit="currency per new customer",
-            status_column="cac_status",
-        ),
-        status("cac_status", "Why CAC is NULL or 0.", "ok", "zero_spend", "no_new_customers", "spend_missing"),
-        Field("attribution_model", "string", "How customers got their channel.", required=True),
-        Field("is_final", "boolean", "The month had ended at as_of.", required=True),
-        Field("as_of_date", "date", "Last day that counts.", required=True),
-    ),
-    measures={
-        "spend_all": "coalesce(sum(case when channel = 'all' then spend_amount end), 0)",
-        "spend_channels": "coalesce(sum(case when channel <> 'all' then spend_amount end), 0)",
-        "new_all": "sum(case when channel = 'all' and cac_type = 'blended' then new_customer_count end)",
-        "new_channels": "sum(case when channel <> 'all' and cac_type = 'blended' then new_customer_count end)",
-    },
-    adds_up_over="the months, and the channels, of one type of CAC",
-)
+_REASONS_OF_VALUE = ("ok", "historic_only", "value_unknown", "no_customers")
+_PER_CUSTOMER = "currency per customer of the cohort"
+
+
+def per_customer(name: str, meaning: str, total: str, status_column: str, defined_when: str | None = None) -> Metric:
+    """A sum over the cohort per acquired customer."""
+    return Metric(
+        name,
+        RATIO,
+        meaning,
+        numerator=total,
+        denominator="customer_count",
+        unit=_PER_CUSTOMER,
+        over="amount",
+        defined_when=defined_when,
+        status_column=status_column,
+    )
+
 
 UNIT_ECONOMICS = Table(
     name="unit_economics",
     layer="gold",
-    grain="one row per cohort month, type of CAC and channel; channel all is the total",
-    key=("cohort_month", "cac_type", "channel"),
+    grain="one row per cohort month, type of CAC, and all, a channel, or a segment",
+    key=("cohort_month", "cac_type", "channel", "segment_id"),
     partition_by=SNAPSHOT,
     fields=(
         Field("cohort_month", "date", "Month of the first order.", required=True),
-        status("cac_type", "As in acquisition_costs.", "blended", "paid", "fully_loaded"),
+        status("level", "What the row is of, as in acquisition_costs.", "all", "channel", "segment"),
+        CAC_TYPE,
         Field("channel", "string", "Acquisition channel; all: every channel.", required=True),
-        count("customer_count", "Customers of the cohort."),
+        Field("segment_id", "string", "Segment; all:all: everybody.", required=True),
+        Field("attribution_model", "string", "How customers got their channel.", required=True),
+        attributed("customer_count", "Customers of the cohort; where several channels won one, their credits."),
         status("clv_basis", "What value is measured in.", "contribution_margin", "net_revenue"),
         Field("clv_horizon_days", "int", "Horizon of the predicted part, in days.", required=True),
-        Field("historic_clv_avg", RATIO, "Value so far per customer of the cohort, in clv_basis."),
-        Field("predicted_clv_avg", RATIO, "Predicted value per customer over the horizon; NULL: not predicted."),
-        Field("clv_amount", RATIO, "historic + predicted per customer; without predictions historic alone."),
-        status("clv_status", "What clv_amount holds.", "ok", "historic_only", "value_unknown", "no_customers"),
-        Field("cac_amount", RATIO, "CAC of the same cohort, channel and type."),
-        Field("ltv_to_cac_ratio", RATIO, "clv_amount / cac_amount."),
+        money(
+            "historic_clv_total_amount", "Value so far of the cohort, in clv_basis; NULL: not known for each customer."
+        ),
+        money("predicted_clv_total_amount", "Predicted value over the horizon; NULL: not predicted for each customer."),
+        money("clv_total_amount", "Both together; without predictions the value so far alone."),
+        per_customer("historic_clv_avg", "Value so far.", "historic_clv_total_amount", "clv_status"),
+        per_customer("predicted_clv_avg", "Predicted value.", "predicted_clv_total_amount", "clv_status"),
+        per_customer("clv_amount", "Value so far and predicted.", "clv_total_amount", "clv_status"),
+        status("clv_status", "What clv_amount holds.", *_REASONS_OF_VALUE),
+        money("clv_lower_total_amount", "Value so far and the low end of the predicted one, for the whole cohort."),
+        Field(
+            "clv_lower_amount",
+            RATIO,
+            "Low end of the interval of clv_amount: the customers' own variances add up, errors of the parameters move"
+            " all of them together, and the sum is taken as gamma-distributed.",
+        ),
+        Field("clv_upper_amount", RATIO, "High end of that interval."),
+        Field("clv_interval_level", "double", "Level of both intervals of this table; NULL: nothing predicted."),
+        status(
+            "clv_interval_status",
+            "What the interval holds; mean_only: the spend of a customer has no finite variance, so the ends are those"
+            " of the expected value, without what customers do at random.",
+            "ok",
+            "mean_only",
+            "not_predicted",
+            "value_unknown",
+            "no_customers",
+        ),
+        money("spend_amount", "Spend on the cohort: that of the same row of acquisition_costs."),
+        per_customer("cac_amount", "CAC of the same cohort.", "spend_amount", "payback_status"),
+        Metric(
+            "ltv_to_cac_ratio",
+            RATIO,
+            "Value over cost of the same customers.",
+            numerator="clv_total_amount",
+            denominator="spend_amount",
+            unit="ratio",
+            over="amount",
+            status_column="ratio_status",
+        ),
         status("ratio_status", "Why the ratio is NULL.", "ok", "zero_cac", "cac_unknown", "value_unknown"),
-        Field("monthly_value_per_customer", RATIO, "Value so far per customer-month of the cohort."),
+        Field("exposure_days", "bigint", "Customer-days since the first orders; NULL: no customers."),
+        Metric(
+            "monthly_value_per_customer",
+            RATIO,
+            "Value so far per customer-month.",
+            numerator="historic_clv_total_amount",
+            denominator="exposure_days",
+            unit="currency per customer and month",
+            over="days",
+            status_column="simple_payback_status",
+        ),
         Field(
             "cac_payback_months",
             "int",
@@ -97,7 +123,36 @@ UNIT_ECONOMICS = Table(
             True,
             "observed_months >= 0",
         ),
-        Field("first_order_margin_amount", RATIO, "Margin of the customers' first days per customer."),
+        Field(
+            "forecast_payback_months",
+            "int",
+            "Where not_reached: months from the first-order month to that in which the value so far and the predicted"
+            " value (discounted, straight between the horizons) reach the cost.",
+            check="forecast_payback_months >= 0",
+        ),
+        Field("forecast_payback_months_lower", "int", "The same by the high end of the value; NULL: not by then."),
+        Field("forecast_payback_months_upper", "int", "The same by the low end of the value; NULL: not by then."),
+        status(
+            "forecast_payback_status",
+            "Where the forecast comes from; observed: see cac_payback_months; beyond_horizon: not within the longest"
+            " horizon.",
+            "ok",
+            "observed",
+            "beyond_horizon",
+            "no_prediction",
+            "cac_unknown",
+            "value_unknown",
+            "incomplete_month",
+        ),
+        money(
+            "first_order_margin_total_amount", "Margin of the customers' first days; NULL: not known for each order."
+        ),
+        per_customer(
+            "first_order_margin_amount",
+            "Margin of the first day.",
+            "first_order_margin_total_amount",
+            "first_order_status",
+        ),
         Field("is_first_order_profitable", "boolean", "first_order_margin_amount is at least cac_amount."),
         status(
             "first_order_status",
@@ -124,15 +179,21 @@ UNIT_ECONOMICS = Table(
         ),
         Field("target_ltv_to_cac", RATIO, "Ratio that a new customer must reach.", required=True),
         Field("payback_cap_months", "int", "Months after which a new customer must have paid its cost.", True),
-        Field(
-            "payback_cap_value_amount",
-            RATIO,
-            "Value per customer from month 0 to month payback_cap_months; NULL until that month is over.",
+        money(
+            "payback_cap_total_amount", "Value from month 0 to month payback_cap_months; NULL until that month is over."
+        ),
+        per_customer(
+            "payback_cap_value_amount", "Value by the cap month.", "payback_cap_total_amount", "max_cac_status"
         ),
         Field(
             "max_allowable_cac_amount",
             RATIO,
             "The smaller of clv_amount / target_ltv_to_cac and payback_cap_value_amount; 0 where it is not positive.",
+        ),
+        Field(
+            "max_allowable_cac_conservative_amount",
+            RATIO,
+            "The same with clv_lower_amount; NULL: see clv_interval_status.",
         ),
         status(
             "max_cac_status",
@@ -155,9 +216,28 @@ UNIT_ECONOMICS = Table(
             "(payback_status in ('ok', 'zero_cac')) = (cac_payback_months is not null)",
             "a payback is there exactly where its status says so",
         ),
+        Rule(
+            "forecast_where_not_reached",
+            "(forecast_payback_status = 'ok') = (forecast_payback_months is not null)"
+            " and (forecast_payback_status not in ('ok', 'beyond_horizon', 'no_prediction')"
+            " or payback_status = 'not_reached')",
+            "a payback is forecast where it was not reached, and nowhere else",
+        ),
+        Rule(
+            "conservative_up_to_maximum",
+            "coalesce(max_allowable_cac_conservative_amount <= max_allowable_cac_amount, true)",
+            "the conservative maximum is not above the maximum",
+        ),
     ),
     measures={
-        "customers_all": "sum(case when channel = 'all' and cac_type = 'blended' then customer_count end)",
-        "customers_channels": "sum(case when channel <> 'all' and cac_type = 'blended' then customer_count end)",
+        "customers_all": "sum(case when level = 'all' and cac_type = 'blended' then customer_count end)",
+        "customers_channels": "sum(case when level = 'channel' and cac_type = 'blended' then customer_count end)",
+        "customers_segments": (
+            "coalesce(sum(case when level = 'segment' and cac_type = 'blended' then customer_count end), 0)"
+        ),
+        "customers_all_by_types": (
+            f"sum(case when level = 'all' and cac_type = 'blended' then customer_count end) * {SEGMENT_TYPES}"
+        ),
     },
+    adds_up_over="the cohort months, and the rows of one level (segments: of one type), of one CAC type",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clv_lib.contracts.budgets import ECONOMIC_IDENTITIES
 from clv_lib.contracts.churn_identities import CHURN_IDENTITIES
 from clv_lib.contracts.experiments import EXPERIMENT_IDENTITIES
 from clv_lib.contracts.forecasts import FORECAST_IDENTITIES
@@ -130,24 +131,7 @@ IDENTITIES: tuple[Identity, ...] = (
         (("cohort_metrics", "active_all_by_types"),),
         "cohorts of each segment type add up to the total's active customers",
     ),
-    Identity(
-        "channels_spend_total",
-        (("acquisition_costs", "spend_channels"),),
-        (("acquisition_costs", "spend_all"),),
-        "channels add up to all spend",
-    ),
-    Identity(
-        "channels_new_total",
-        (("acquisition_costs", "new_channels"),),
-        (("acquisition_costs", "new_all"),),
-        "channels add up to all new customers",
-    ),
-    Identity(
-        "cohorts_customers_total",
-        (("unit_economics", "customers_all"),),
-        (("customer_metrics", "customers"),),
-        "cohorts add up to all customers",
-    ),
+    *ECONOMIC_IDENTITIES,
     Identity(
         "predicted_value_of_segments",
         (("segment_predictions", "predicted_all"),),

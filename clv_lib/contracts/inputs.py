@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clv_lib.contracts.acquisitions import CUSTOMER_ACQUISITIONS, credit_rules
 from clv_lib.contracts.attributes import CUSTOMER_ATTRIBUTES, CUSTOMER_ATTRIBUTES_HISTORY
 from clv_lib.contracts.columns import within
 from clv_lib.contracts.experiments import EXPERIMENT_ASSIGNMENTS
@@ -82,7 +83,12 @@ MARKETING_SPEND = InputContract(
         InputField("spend_date", "date", "Day that the spend belongs to.", required=True),
         InputField("channel", "string", "Acquisition channel, spelled as in customers and orders.", required=True),
         InputField("spend_amount", MONEY, "Money spent.", required=True),
-        InputField("campaign_name", "string", "Campaign."),
+        InputField("campaign_name", "string", "Campaign, spelled as in customers."),
+        InputField(
+            "segment_id",
+            "string",
+            "Segment that all of it was spent on, such as customer_type:b2b; NULL: allocated by new customers.",
+        ),
         InputField("cost_type", "string", "media, agency, tool, salary, discount, other.", defaults=("'media'",)),
         InputField("spend_purpose", "string", "acquisition, retention, brand.", defaults=("'acquisition'",)),
         InputField(
@@ -112,6 +118,7 @@ CONTRACTS: dict[str, InputContract] = {
         CUSTOMERS,
         CUSTOMER_ATTRIBUTES_HISTORY,
         MARKETING_SPEND,
+        CUSTOMER_ACQUISITIONS,
         SUBSCRIPTIONS,
         PLANS,
         EXPERIMENT_ASSIGNMENTS,
@@ -212,6 +219,11 @@ def spend_rules(earliest_date: str, max_amount: int) -> tuple[Rule, ...]:
         _CURRENCY,
         _RATE,
     )
+
+
+def acquisition_rules() -> tuple[Rule, ...]:
+    """Rules of one row of customer_acquisitions by itself."""
+    return credit_rules(_clean_key("unprintable_customer_id", "customer_id"))
 
 
 def subscription_rules(earliest_date: str, max_amount: int) -> tuple[Rule, ...]:

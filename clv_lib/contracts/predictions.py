@@ -85,6 +85,10 @@ CUSTOMER_PREDICTIONS = Table(
         predicted_money(
             "predicted_clv_upper_amount", "High end of the predictive interval of the value to be realised."
         ),
+        expected(
+            "predicted_clv_variance",
+            "Variance of that value by the customer's own randomness; NULL: the spend has none that is finite.",
+        ),
         predicted_money(
             "residual_clv_amount",
             "Expected discounted value of all future orders, without a horizon; NULL: no discount.",

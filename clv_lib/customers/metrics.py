@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from clv_lib.contracts.acquisitions import UNATTRIBUTED
 from clv_lib.contracts.customers import CUSTOMER_METRICS, METRIC_WINDOWS_DAYS
 from clv_lib.contracts.silver import TRAILING_DAYS
 from clv_lib.contracts.types import MONEY_SUM, RATIO
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 CONTRIBUTION_MARGIN = "contribution_margin"
 NET_REVENUE = "net_revenue"
-UNATTRIBUTED = "unattributed"
+
+_DECLARED = ("acquisition_channel", "acquisition_campaign")
 
 
 def boundary_months(as_of: dt.date) -> list[dt.date]:
@@ -51,15 +53,15 @@ def customer_metrics(
 ) -> DataFrame:
     """Contract `customer_metrics` from `customer_months`. Grain: customer with an order.
 
-    `boundary` are the `boundary_sums`; `attributes` the mapped customers, of which the acquisition channel is taken.
-    Trailing windows end on `as_of`; the first-days windows are NULL until they have passed.
+    `boundary` are the `boundary_sums`; `attributes` the mapped customers, of which acquisition channel and
+    campaign are taken. Trailing windows end on `as_of`; the first-days windows are NULL until they have passed.
     """
     facts = months.groupBy("customer_id").agg(*_totals(as_of, inactivity_days)).where("lifetime_order_count > 0")
     facts = facts.join(boundary, "customer_id", "left")
     if attributes is not None:
-        facts = facts.join(attributes.select("customer_id", "acquisition_channel"), "customer_id", "left")
+        facts = facts.join(attributes.select("customer_id", *_DECLARED), "customer_id", "left")
     else:
-        facts = facts.withColumn("acquisition_channel", F.lit(None).cast("string"))
+        facts = facts.withColumns({name: F.lit(None).cast("string") for name in _DECLARED})
     facts = facts.withColumns(_ages(as_of)).withColumns(_amounts(value_basis))
     facts = facts.withColumns(_behaviour(inactivity_days))
     return facts.withColumns(_windows()).select(*CUSTOMER_METRICS.columns)

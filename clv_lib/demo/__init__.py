@@ -1,5 +1,6 @@
 """Demo data with known truth: `generate(DemoParameters())`."""
 
+from clv_lib.demo.acquisitions import AcquisitionTruth
 from clv_lib.demo.experiments import ExperimentTruth
 from clv_lib.demo.generator import DemoData, generate
 from clv_lib.demo.parameters import (
@@ -16,6 +17,7 @@ from clv_lib.demo.recurring_truth import RecurringTruth
 from clv_lib.demo.truth import ChannelTruth, DemoTruth
 
 __all__ = [
+    "AcquisitionTruth",
     "Channel",
     "ChannelTruth",
     "CustomerType",

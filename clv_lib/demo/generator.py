@@ -10,6 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from clv_lib.demo.acquisitions import (
+    ACQUISITION_COLUMNS,
+    AcquisitionTruth,
+    collect_acquisition_truth,
+    make_acquisitions,
+)
 from clv_lib.demo.attribute_history import draw_region_moves, make_attribute_history
 from clv_lib.demo.dirt import add_order_faults, add_refund_faults, add_subscription_faults
 from clv_lib.demo.experiments import (
@@ -64,13 +70,14 @@ SPEND_COLUMNS = (
     "spend_amount",
     "is_paid",
     "spend_date",
+    "segment_id",
 )
 SUBSCRIPTION_COLUMNS = (*PERIOD_COLUMNS, "updated_at")
 
 
 @dataclass(frozen=True)
 class DemoData:
-    """The eight input tables and the truth behind them.
+    """The input tables and the truth behind them.
 
     Money and rates are `Decimal` objects (4 and 6 digits after the point), `_at` columns are UTC timestamps, `_date`
     columns are `datetime.date` objects, missing strings are None.
@@ -81,11 +88,13 @@ class DemoData:
     customers: pd.DataFrame
     customer_attributes_history: pd.DataFrame
     marketing_spend: pd.DataFrame
+    customer_acquisitions: pd.DataFrame
     subscriptions: pd.DataFrame
     plans: pd.DataFrame
     experiment_assignments: pd.DataFrame
     exchange_rates: pd.DataFrame
     truth: DemoTruth
+    acquisition_truth: AcquisitionTruth
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Source name to frame, as the settings name the sources."""
@@ -95,6 +104,7 @@ class DemoData:
             "customers": self.customers,
             "customer_attributes_history": self.customer_attributes_history,
             "marketing_spend": self.marketing_spend,
+            "customer_acquisitions": self.customer_acquisitions,
             "subscriptions": self.subscriptions,
             "plans": self.plans,
             "experiment_assignments": self.experiment_assignments,
@@ -118,6 +128,7 @@ def generate(parameters: DemoParameters) -> DemoData:
     customers = make_customers(parameters, buyers, first_ordered, rng)
     new_customers = np.bincount(buyers["channel"], minlength=len(parameters.channels))
     spend = make_marketing_spend(parameters, new_customers, rng)
+    touches = make_acquisitions(parameters, buyers, customers)
     prospects = len(customers) - len(buyers)
     subscription_rows = _draw_subscriptions(parameters, buyers, first_ordered)
     truth = collect_truth(parameters, buyers, is_alive, order_rows, refund_rows, spend, subscription_rows, prospects)
@@ -127,11 +138,13 @@ def generate(parameters: DemoParameters) -> DemoData:
         customers=customers,
         customer_attributes_history=make_attribute_history(parameters, draw_region_moves(parameters, buyers)),
         marketing_spend=spend[list(SPEND_COLUMNS)],
+        customer_acquisitions=touches[list(ACQUISITION_COLUMNS)],
         subscriptions=with_decimals(subscription_rows, SUBSCRIPTION_AMOUNTS)[list(SUBSCRIPTION_COLUMNS)],
         plans=make_plans(parameters),
         experiment_assignments=assignments[list(ASSIGNMENT_COLUMNS)],
         exchange_rates=rates,
         truth=replace(truth, experiments=collect_experiment_truth(parameters, purchases, assignments)),
+        acquisition_truth=collect_acquisition_truth(parameters, buyers, customers, spend, touches),
     )
 
 

@@ -23,7 +23,8 @@ def make_marketing_spend(parameters: DemoParameters, new_customers: IntArray, rn
     """Rows of spend_date x channel x campaign x cost_type: media daily, other costs on the first of the month.
 
     `new_customers` has one number per channel. Acquisition spend of a channel adds up to its CAC times that number.
-    Retention and brand spend (the latter in the foreign currency) come on top and cost no acquisition.
+    Media campaigns name the customer type that they are for. Retention and brand spend (the latter in the foreign
+    currency) come on top and cost no acquisition.
     """
     parts = [
         _cost_rows(parameters, index, cost_type, share * int(new_customers[index]), rng)
@@ -36,6 +37,7 @@ def make_marketing_spend(parameters: DemoParameters, new_customers: IntArray, rn
     spend["spend_id"] = [f"SPD-{number:06d}" for number in range(1, len(spend) + 1)]
     spend["spend_amount"] = pd.Series([decimal_of_cents(cents) for cents in spend["cents"].tolist()], dtype=object)
     spend["is_paid"] = spend["cost_type"] == PAID_COST_TYPE
+    spend["segment_id"] = pd.Series([None if pd.isna(name) else name for name in spend["segment_id"]], dtype=object)
     return spend
 
 
@@ -59,11 +61,16 @@ def _cost_rows(
         day = np.tile(np.arange(parameters.days), len(campaigns))
         weights = np.concatenate([share * weights for _, share in campaigns])
         names = np.repeat(np.array([f"{channel.name}_{name}" for name, _ in campaigns], dtype=object), parameters.days)
+        segments = np.repeat(
+            np.array([f"customer_type:{name}" for name, _ in campaigns], dtype=object), parameters.days
+        )
     else:
         first, month = _month_starts(parameters)
         day, weights = first, np.bincount(month, weights=weights).astype(np.float64)
         names = np.full(len(first), f"{channel.name}_{cost_type}", dtype=object)
+        segments = np.full(len(first), None, dtype=object)
     rows = _rows(parameters, day, _exact_split(total, weights), channel.name, names, cost_type)
+    rows = rows.assign(segment_id=segments)
     return rows[~np.isin(month_labels(parameters)[day], channel.missing_months)]
 
 

@@ -40,7 +40,10 @@ SCHEMAS: Mapping[str, str] = {
     ),
     "marketing_spend": (
         "spend_id string, channel string, campaign_name string, cost_type string, spend_purpose string,"
-        " currency_code string, spend_amount decimal(18,4), is_paid boolean, spend_date date"
+        " currency_code string, spend_amount decimal(18,4), is_paid boolean, spend_date date, segment_id string"
+    ),
+    "customer_acquisitions": (
+        "customer_id string, attribution_model string, channel string, campaign_name string, credit decimal(9,8)"
     ),
     "subscriptions": (
         "subscription_period_id string, subscription_id string, customer_id string, plan_id string,"

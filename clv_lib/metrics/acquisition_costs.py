@@ -1,83 +1,174 @@
-"""What a new customer cost, by month, kind of cost and channel: missing spend, no spend and no customers differ."""
+"""What a new customer cost, by month, kind of cost, channel, campaign and segment, attribution model and lag.
+
+Missing spend, no spend and no customers are three different things, at every level.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from clv_lib import periods
-from clv_lib.contracts.economics import ACQUISITION_COSTS
-from clv_lib.contracts.types import MONEY_SUM
+from clv_lib.contracts.acquisition_costs import ACQUISITION_COSTS
+from clv_lib.contracts.types import MONEY_SUM, RATIO
+from clv_lib.metrics.attribution import (
+    ALL,
+    DECLARED,
+    EVERYBODY,
+    Attribution,
+    credited_customers,
+    memberships,
+    with_segments,
+)
 from clv_lib.metrics.catalogue import metrics_of
+from clv_lib.metrics.spend_allocation import (
+    CAC_TYPES,
+    UNALLOCATED,
+    places,
+    spend_by_type,
+    spend_of_places,
+    spend_of_segments,
+)
 
-ALL_CHANNELS = "all"
-ATTRIBUTION_MODEL = "declared_else_first_order"
-"""A customer belongs wholly to one channel: the one that customers names, else that of the first order."""
-
-CAC_TYPES = ("blended", "paid", "fully_loaded")
+_PLACE = ("channel", "campaign_name", "segment_id")
+_CUSTOMERS = ("period_month", "attribution_model", *_PLACE)
+_SPEND = (*_CUSTOMERS, "lag_months", "cac_type")
 
 
-def acquisition_costs(customer_metrics: DataFrame, spend: DataFrame | None, as_of: dt.date) -> DataFrame:
+def new_customers(
+    customer_metrics: DataFrame,
+    credited: DataFrame | None = None,
+    customer_segments: DataFrame | None = None,
+    segment_types: Sequence[str] = (),
+    models: Sequence[str] = DECLARED.models,
+) -> DataFrame:
+    """Customers by the month of their first order, by each attribution model: the small table behind the costs.
+
+    Grain: `period_month, attribution_model, channel, campaign_name, segment_id`; `new_customer_count`, as credits. A
+    campaign is told apart for everybody (all:all) alone. `credited` are `acquisition_credits`.
+    """
+    customers = credited_customers(customer_metrics, credited, models)
+    members = with_segments(customers, memberships(customer_segments, segment_types))
+    ids = F.array_append("segment_ids", F.lit(EVERYBODY))
+    named = members.withColumnRenamed("cohort_month", "period_month").withColumn("segment_id", F.explode(ids))
+    campaign = F.when(F.col("segment_id") == EVERYBODY, F.col("campaign_name")).otherwise(F.lit(ALL))
+    summed = named.withColumn("campaign_name", campaign).groupBy(*_CUSTOMERS)
+    return summed.agg(F.sum("credit").cast(RATIO).alias("new_customer_count"))
+
+
+def acquisition_costs(
+    won: DataFrame,
+    spend: DataFrame | None,
+    as_of: dt.date,
+    segment_types: Sequence[str] = (),
+    attribution: Attribution = DECLARED,
+    lags: Sequence[int] = (0,),
+) -> DataFrame:
     """Spend, new customers and their quotient, from the first month with either to that of as_of.
 
-    Grain: month, cac_type and channel, without gaps; `all` is the sum of the channels. `spend` has `period_month`,
-    `channel`, `cost_type`, `is_paid` and `spend_amount`, of acquisition only, in reporting currency, up to as_of; None
-    if the source is not configured. NULL: `spend_missing` if the month has no spend row of the type in any channel,
-    `no_new_customers` if the spend brought none. A channel without rows in a month with spend spent 0.
+    Grain: contract `acquisition_costs`; months have no gaps, but campaigns only rows with spend or customers. `won` are
+    `new_customers`, read several times; `spend` is `monthly_spend` of acquisition up to as_of, None if the source is
+    not configured. NULL: `spend_missing` if no spend row of the type lies in the month `lag_months` before, in any
+    channel; `no_new_customers` if the spend brought none. A place without rows in a month with spend spent 0.
     """
-    cells = _customers_and_spend(customer_metrics, spend)
-    totals = cells.withColumn("channel", F.explode(F.array(F.col("channel"), F.lit(ALL_CHANNELS))))
-    summed = totals.groupBy("period_month", "channel").agg(
-        F.sum("new_customer_count").alias("new_customer_count"),
-        *(F.sum(name).cast(MONEY_SUM).alias(name) for name in CAC_TYPES),
+    spent = None if spend is None else _spent(spend_by_type(spend), won, segment_types, attribution.models, lags)
+    brought = _by_place(won)
+    rows = _every_row(brought, spend, spent, attribution.models, lags, as_of)
+    counted = rows.join(brought, on=list(_CUSTOMERS), how="left")
+    if spent is None:
+        amounts = {name: F.lit(None).cast(MONEY_SUM) for name in ("spend_rows_amount", "allocated_amount")}
+        costs = counted.withColumns(amounts)
+    else:
+        costs = counted.join(spent.withColumnRenamed("spend_amount", "spend_rows_amount"), on=list(_SPEND), how="left")
+    return _with_figures(costs, attribution.chosen, lags[0], as_of).select(*ACQUISITION_COSTS.columns)
+
+
+def _by_place(won: DataFrame) -> DataFrame:
+    """New customers of every campaign, channel, segment and in total: `_CUSTOMERS`."""
+    total = F.slice(places(), 3, 1)
+    own = F.when(F.col("segment_id") == EVERYBODY, places()).otherwise(total)
+    placed = won.select("period_month", "attribution_model", "segment_id", "new_customer_count", F.inline(own))
+    return placed.groupBy(*_CUSTOMERS).agg(F.sum("new_customer_count").cast(RATIO).alias("new_customer_count"))
+
+
+def _spent(
+    typed: DataFrame, won: DataFrame, segment_types: Sequence[str], models: Sequence[str], lags: Sequence[int]
+) -> DataFrame:
+    columns = (*_SPEND, "spend_amount", "allocated_amount")
+    spent = spend_of_places(typed, models, lags).select(*columns)
+    if not segment_types:
+        return spent
+    members = won.where(F.col("segment_id") != EVERYBODY).drop("campaign_name")
+    return spent.unionByName(spend_of_segments(typed, members, segment_types, models, lags).select(*columns))
+
+
+def _every_row(
+    brought: DataFrame,
+    spend: DataFrame | None,
+    spent: DataFrame | None,
+    models: Sequence[str],
+    lags: Sequence[int],
+    as_of: dt.date,
+) -> DataFrame:
+    """Every month from the first to that of as_of with every place, model, lag and kind of cost: no customers."""
+    place = F.struct(*_PLACE).alias("place")
+    keys = brought.select("period_month", place)
+    first = keys.agg(F.min("period_month").alias("first_month"))
+    if spent is not None and spend is not None:
+        keys = keys.unionByName(spent.select("period_month", place))
+        first_spend = spend.agg(F.min("period_month").alias("first_spend_month"))
+        first = first.crossJoin(first_spend).select(F.least("first_month", "first_spend_month").alias("first_month"))
+    found = keys.agg(F.collect_set("place").alias("places")).crossJoin(first)
+    months = F.sequence("first_month", F.lit(periods.month_start(as_of)), F.expr("interval 1 month"))
+    each = found.select("places", F.explode(months).alias("period_month"))
+    for name, values in (("attribution_model", models), ("lag_months", lags), ("cac_type", CAC_TYPES)):
+        each = each.select("*", F.explode(F.array(*(F.lit(value) for value in values))).alias(name))
+    return each.select("period_month", "attribution_model", "lag_months", "cac_type", F.inline("places"))
+
+
+def _with_figures(costs: DataFrame, chosen: str, first_lag: int, as_of: dt.date) -> DataFrame:
+    stated = costs.withColumns(
+        {
+            "new_customer_count": F.coalesce("new_customer_count", F.lit(0)).cast(RATIO),
+            "level": _level(),
+            "spend_amount": _spend_of_cell(),
+            "allocation_method": _allocation_method(),
+            "is_primary": (F.col("attribution_model") == chosen) & (F.col("lag_months") == first_lag),
+            "is_final": F.last_day("period_month") <= F.lit(as_of),
+            "as_of_date": F.lit(as_of),
+        }
     )
-    every_cell = _every_month_and_channel(cells, as_of).join(summed, on=["period_month", "channel"], how="left")
-    costs = [F.struct(F.lit(name).alias("cac_type"), F.col(name).alias("spend_rows_amount")) for name in CAC_TYPES]
-    customers = F.coalesce("new_customer_count", F.lit(0).cast("bigint"))
-    typed = every_cell.select(
-        "period_month", "channel", customers.alias("new_customer_count"), F.inline(F.array(*costs))
+    is_silent = F.col("spend_rows_amount").isNull() & (F.col("new_customer_count") == 0)
+    shown = stated.where((F.col("level") != "campaign") | ~is_silent)
+    return shown.withColumns({**metrics_of(ACQUISITION_COSTS), "cac_status": _cac_status()})
+
+
+def _level() -> Column:
+    return (
+        F.when(F.col("segment_id") != EVERYBODY, "segment")
+        .when(F.col("campaign_name") != ALL, "campaign")
+        .when(F.col("channel") != ALL, "channel")
+        .otherwise("all")
     )
-    figures = {
-        **metrics_of(ACQUISITION_COSTS),
-        "cac_status": _cac_status(),
-        "attribution_model": F.lit(ATTRIBUTION_MODEL),
-        "is_final": F.last_day("period_month") <= F.lit(as_of),
-        "as_of_date": F.lit(as_of),
-    }
-    return typed.withColumn("spend_amount", _spend_of_cell()).withColumns(figures).select(*ACQUISITION_COSTS.columns)
-
-
-def _customers_and_spend(customer_metrics: DataFrame, spend: DataFrame | None) -> DataFrame:
-    """New customers and spend of each type by month and channel, in rows of their own; NULL spend: no such rows."""
-    customers = customer_metrics.groupBy(
-        F.col("cohort_month").alias("period_month"), F.col("acquisition_channel").alias("channel")
-    ).agg(F.count("*").alias("new_customer_count"))
-    unspent = {name: F.lit(None).cast(MONEY_SUM) for name in CAC_TYPES}
-    if spend is None:
-        return customers.withColumns(unspent)
-    counted = {"blended": F.col("cost_type") == "media", "paid": F.col("is_paid"), "fully_loaded": F.lit(True)}
-    amounts = {name: F.sum(F.when(counted[name], F.col("spend_amount"))).cast(MONEY_SUM) for name in CAC_TYPES}
-    spent = spend.groupBy("period_month", "channel").agg(*(total.alias(name) for name, total in amounts.items()))
-    return customers.withColumns(unspent).unionByName(spent.withColumn("new_customer_count", F.lit(0).cast("bigint")))
-
-
-def _every_month_and_channel(cells: DataFrame, as_of: dt.date) -> DataFrame:
-    """Every month from the first to that of as_of with every channel and `all`: tens of channels, not customers."""
-    last_month = F.lit(periods.month_start(as_of))
-    extent = cells.agg(F.min("period_month").alias("first_month"), F.collect_set("channel").alias("channels"))
-    months = F.sequence("first_month", last_month, F.expr("interval 1 month"))
-    monthly = extent.select("channels", F.explode(months).alias("period_month"))
-    channels = F.array_append("channels", F.lit(ALL_CHANNELS))
-    return monthly.select("period_month", F.explode(channels).alias("channel"))
 
 
 def _spend_of_cell() -> Column:
-    """NULL if no channel has a row of the type in the month; else the channel's sum, 0 without rows of its own."""
-    of_month = Window.partitionBy("period_month", "cac_type")
+    """NULL if no channel has a row of the type in the month; else the place's sum, 0 without rows of its own."""
+    of_month = Window.partitionBy("period_month", "attribution_model", "lag_months", "cac_type")
     is_reported = F.count("spend_rows_amount").over(of_month) > 0
     return F.when(is_reported, F.coalesce("spend_rows_amount", F.lit(0))).cast(MONEY_SUM)
+
+
+def _allocation_method() -> Column:
+    is_lost = F.col("segment_id").endswith(f":{UNALLOCATED}")
+    return (
+        F.when(F.col("spend_rows_amount").isNull() | is_lost, "none")
+        .when(F.col("allocated_amount") > 0, "allocated")
+        .otherwise("direct")
+    )
 
 
 def _cac_status() -> Column:

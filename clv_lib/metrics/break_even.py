@@ -8,60 +8,50 @@ from __future__ import annotations
 
 import datetime as dt
 
-from pyspark.sql import Column, DataFrame, GroupedData, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from clv_lib import periods
-from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN
-from clv_lib.metrics.acquisition_costs import ALL_CHANNELS
+from clv_lib.metrics.attribution import in_cells
 from clv_lib.metrics.cohort_metrics import months_from
-from clv_lib.metrics.ratios import ratio
 
-_SUMMED = {
-    "order_count": "bigint",
-    "margin_order_count": "bigint",
-    "net_amount": MONEY_SUM,
-    "margin_amount": MONEY_SUM,
-    "first_day_margin_amount": MONEY_SUM,
-}
-_COHORT = ("cohort_month", "channel")
+_AMOUNTS = ("net_amount", "margin_amount", "first_day_margin_amount")
+_COUNTS = ("order_count", "margin_order_count")
+COHORT = ("cohort_month", "channel", "segment_id")
+"""A cell of unit economics: a cohort's customers of a channel, of every channel (`all`), or of a segment."""
 
 
-def cohort_values(customer_months: DataFrame, customer_metrics: DataFrame, as_of: dt.date) -> DataFrame:
-    """Value so far of each cohort and acquisition channel by months since the first order.
+def cohort_values(customer_months: DataFrame, placed: DataFrame, as_of: dt.date) -> DataFrame:
+    """Value so far of each cohort and cell by months since the first order.
 
-    Grain: `cohort_month`, `channel` (`all`: every channel) and `months_since_first_order`, for months with orders only:
-    between them the value does not change. `cumulative_value_amount` is in the customers' `value_basis`, NULL from the
+    Grain: `COHORT` and `months_since_first_order`, for months with orders only: between them the value does not change.
+    `placed` are customers `with_places`. `cumulative_value_amount` is in the customers' `value_basis`, NULL from the
     first month on in which the margin of an order is not known. `first_day_margin_amount` is the margin of the
     customers' first days, in month 0; NULL unless the margin of every order of that month is known.
     """
     ordered = customer_months.where((F.col("order_count") > 0) & (F.col("month") <= F.lit(periods.month_start(as_of))))
-    customers = customer_metrics.select("customer_id", "cohort_month", "acquisition_channel", "value_basis")
+    customers = placed.select("customer_id", "cohort_month", "value_basis", "places")
     age = months_from("month", "cohort_month").alias("months_since_first_order")
     joined = ordered.join(customers, on="customer_id", how="inner")
-    of_channels = _summed(joined.groupBy("cohort_month", F.col("acquisition_channel").alias("channel"), age))
-    both = of_channels.withColumn("channel", F.explode(F.array("channel", F.lit(ALL_CHANNELS))))
-    cells = _summed(both.groupBy(*_COHORT, "months_since_first_order"))
+    sums = joined.groupBy("cohort_month", "places", age).agg(
+        F.max("value_basis").alias("value_basis"), *(F.sum(name).alias(name) for name in (*_AMOUNTS, *_COUNTS))
+    )
+    cells = in_cells(sums, ("cohort_month", "months_since_first_order"), _AMOUNTS, _COUNTS)
     figures = {"cumulative_value_amount": _value_so_far(), "first_day_margin_amount": _first_day_margin()}
-    return cells.withColumns(figures).select(*_COHORT, "months_since_first_order", *figures)
-
-
-def _summed(cells: GroupedData) -> DataFrame:
-    sums = [F.sum(name).cast(kind).alias(name) for name, kind in _SUMMED.items()]
-    return cells.agg(F.max("value_basis").alias("value_basis"), *sums)
+    return cells.withColumns(figures).select(*COHORT, "months_since_first_order", *figures)
 
 
 def _value_so_far() -> Column:
     so_far = (
-        Window.partitionBy(*_COHORT)
+        Window.partitionBy(*COHORT)
         .orderBy("months_since_first_order")
         .rowsBetween(Window.unboundedPreceding, Window.currentRow)
     )
     is_known = F.sum("margin_order_count").over(so_far) == F.sum("order_count").over(so_far)
     margin = F.when(is_known, F.sum("margin_amount").over(so_far))
     in_margin = F.col("value_basis") == CONTRIBUTION_MARGIN
-    return F.when(in_margin, margin).otherwise(F.sum("net_amount").over(so_far)).cast(MONEY_SUM)
+    return F.when(in_margin, margin).otherwise(F.sum("net_amount").over(so_far))
 
 
 def _first_day_margin() -> Column:
@@ -71,18 +61,18 @@ def _first_day_margin() -> Column:
 
 
 def crossings(values: DataFrame, costs: DataFrame, payback_cap_months: int) -> DataFrame:
-    """Where the `cohort_values` reach the `spend_amount` of the same cohort and channel.
+    """Where the `cohort_values` reach the `spend_amount` of the same cohort and cell.
 
-    Grain: `cohort_month`, `channel` and `cac_type` of `costs`, where there are customers. `first_paid_age` is the first
+    Grain: `COHORT` and `cac_type` of `costs`, where there are customers. `first_paid_age` is the first
     month since the first order in which value >= spend, `last_unpaid_age` the last in which it is less; NULL: none, or
     spend not known. `is_value_known` is for every month. `cap_value_sum` is the value up to month `payback_cap_months`.
     """
     age, value = F.col("months_since_first_order"), F.col("cumulative_value_amount")
     is_paid = value >= F.col("spend_amount")
-    spent = costs.select(*_COHORT, "cac_type", "spend_amount")
+    spent = costs.select(*COHORT, "cac_type", "spend_amount")
     return (
-        values.join(spent, on=list(_COHORT), how="inner")
-        .groupBy(*_COHORT, "cac_type")
+        values.join(spent, on=list(COHORT), how="inner")
+        .groupBy(*COHORT, "cac_type")
         .agg(
             F.min(F.when(is_paid, age)).alias("first_paid_age"),
             F.max(F.when(~is_paid, age)).alias("last_unpaid_age"),
@@ -127,17 +117,16 @@ def cumulative_payback() -> dict[str, Column]:
 
 
 def first_order() -> dict[str, Column]:
-    """Margin of the first day per customer, and whether it has paid the cost already; NULL: `first_order_status`."""
-    margin, count = F.col("first_day_margin_sum"), F.col("customer_count")
+    """Whether the margin of the first days has paid the cost already; NULL: `first_order_status`."""
+    margin = F.col("first_day_margin_sum")
     status = (
-        F.when(count == 0, "no_customers")
+        F.when(F.col("customer_count") == 0, "no_customers")
         .when(margin.isNull(), "margin_unknown")
-        .when(F.col("cac_amount").isNull(), "cac_unknown")
+        .when(F.col("spend_amount").isNull(), "cac_unknown")
         .when(F.col("observed_months") == 0, "incomplete_month")
         .otherwise("ok")
     )
     return {
-        "first_order_margin_amount": ratio(margin, count),
         "is_first_order_profitable": F.when(status == "ok", margin >= F.col("spend_amount")),
         "first_order_status": status,
     }

@@ -1,4 +1,4 @@
-"""Marketing spend: judged, converted, and added up per month, channel and type of cost."""
+"""Marketing spend: judged, converted, and added up per month, channel, campaign and type of cost."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from clv_lib.contracts.acquisitions import NO_CAMPAIGN, UNATTRIBUTED
 from clv_lib.contracts.inputs import spend_rules
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.orders.currency import converted, normalised_currency, with_exchange_rate
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from clv_lib.settings.models import Settings
 
 SPEND_KEY = "spend_id"
+
+_ALL = "all"
 
 
 def judged_spend(mapped: DataFrame, rates: DataFrame | None, settings: Settings, as_of: dt.date) -> DataFrame:
@@ -52,14 +55,18 @@ def with_spend_dispositions(
 
 
 def monthly_spend(spend: DataFrame) -> DataFrame:
-    """Accepted spend in the reporting currency. Grain: month, channel, type of cost and whether it is paid media.
+    """Accepted spend in the reporting currency, added up per month and everything that acquisition cost is split by.
 
-    Columns `period_month, channel, cost_type, is_paid, spend_amount`.
+    Grain: `period_month, channel, campaign_name, segment_id, cost_type, is_paid`; `spend_amount`. `campaign_name` is
+    `none` where none is named, `segment_id` NULL. A channel or campaign that is called `all` is no single one: such
+    spend is that of `unattributed` or `none`.
     """
     accepted = spend.where(F.col("disposition") == ACCEPTED)
     return accepted.groupBy(
         F.trunc("spend_date", "month").alias("period_month"),
-        "channel",
+        F.coalesce(F.nullif("channel", F.lit(_ALL)), F.lit(UNATTRIBUTED)).alias("channel"),
+        F.coalesce(F.nullif("campaign_name", F.lit(_ALL)), F.lit(NO_CAMPAIGN)).alias("campaign_name"),
+        "segment_id",
         F.lower("cost_type").alias("cost_type"),
         F.coalesce("is_paid", F.lit(False)).alias("is_paid"),
     ).agg(F.sum(converted("spend_amount")).cast(MONEY_SUM).alias("spend_amount"))

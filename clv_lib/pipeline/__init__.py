@@ -59,6 +59,7 @@ OPTIONAL_SOURCES: Mapping[str, str] = {
     "customers": "no attributes are known; acquisition channels come from the first order alone",
     "customer_attributes_history": "attributes are those of today, also in the past",
     "marketing_spend": "no spend is known, so CAC and what depends on it is NULL with status spend_missing",
+    "customer_acquisitions": "no credits are known, so a customer belongs wholly to one channel",
     "subscriptions": "no contracts are known, so the tables of recurring revenue are empty",
     "plans": "no new customers are planned, so forecasts hold existing customers alone",
     "experiment_assignments": "no experiments are known, so experiment_results is empty",

@@ -8,22 +8,22 @@ from pyspark.sql import functions as F
 
 from clv_lib import __version__
 from clv_lib.contracts import GOLD_TABLES
+from clv_lib.contracts.acquisition_costs import ACQUISITION_COSTS
 from clv_lib.contracts.catalogue import METRIC_DEFINITIONS
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.contracts.concentration import SEGMENT_CONCENTRATION
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_SEGMENT_RULES, RFM_THRESHOLDS
-from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
+from clv_lib.contracts.economics import UNIT_ECONOMICS
 from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS, SEGMENTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.rfm import cut_values, rfm_thresholds
-from clv_lib.metrics.acquisition_costs import acquisition_costs
 from clv_lib.metrics.catalogue import metric_definitions
 from clv_lib.metrics.cohort_metrics import cohort_metrics
 from clv_lib.metrics.segment_concentration import segment_concentration
 from clv_lib.metrics.segment_metrics import segment_metrics
-from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.orders.spend import monthly_spend
+from clv_lib.pipeline.acquisitions import attribution, costs, stored_credits, values_against_costs, write_budgets
 from clv_lib.pipeline.attributes import attribute_columns, attributes
 from clv_lib.pipeline.churn import write_churn
 from clv_lib.pipeline.forecasting import write_forecasts
@@ -73,27 +73,30 @@ def segments(work: Workspace) -> Workspace:
 
 
 def economics(work: Workspace) -> Workspace:
-    """Write the figures of segments, cohorts and channels, of churn and concentration, and the forecasts."""
+    """Write the figures of segments, cohorts and channels, of churn and concentration, budgets, and the forecasts."""
     settings = work.settings
     horizon = settings.economics.horizon_days
     predicted = work.read(CUSTOMER_PREDICTIONS).where(F.col("horizon_days") == horizon)
-    metrics, months, members = work.read(CUSTOMER_METRICS), work.read(CUSTOMER_MONTHS), work.read(CUSTOMER_SEGMENTS)
+    months, members = work.read(CUSTOMER_MONTHS), work.read(CUSTOMER_SEGMENTS)
     rate = settings.predictions.annual_discount_rate
     figures = segment_metrics(months, members, predicted, settings.churn, rate, work.as_of)
     cohort_types = [kind.name for kind in settings.segments if isinstance(kind, CohortSegments)]
     spend = spend_rows(work, exchange_rates(work))
-    costs = acquisition_costs(metrics, None if spend is None else monthly_spend(spend), work.as_of)
     rows = metric_definitions(GOLD_TABLES, __version__)
     definitions = work.lake.spark.createDataFrame(rows, METRIC_DEFINITIONS.ddl)
+    credited = stored_credits(work)
+    attributed = attribution(work, credited)
     work.write_all(
-        (ACQUISITION_COSTS, costs),
+        (ACQUISITION_COSTS, costs(work, None if spend is None else monthly_spend(spend), credited, attributed)),
         (SEGMENT_METRICS, figures),
         (COHORT_METRICS, cohort_metrics(months, members, cohort_types, work.as_of)),
         (METRIC_DEFINITIONS, definitions),
     )
     write_churn(work, predicted)
-    compared = unit_economics(months, metrics, predicted, work.read(ACQUISITION_COSTS), settings.economics, work.as_of)
+    compared = values_against_costs(work, credited, attributed)
+    metrics = work.read(CUSTOMER_METRICS)
     ranked = segment_concentration(metrics, members, predicted, work.read(SEGMENT_METRICS), rate, work.as_of)
     work.write_all((UNIT_ECONOMICS, compared), (SEGMENT_CONCENTRATION, ranked))
+    write_budgets(work)
     write_forecasts(work)
     return work

@@ -21,6 +21,7 @@ from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.errors import ContractError
 from clv_lib.experiments.assignments import ASSIGNMENT_AMOUNT, ASSIGNMENT_KEY, judged_assignments
 from clv_lib.orders import refunds as refunding
+from clv_lib.orders.acquisitions import CREDIT_KEY, NO_AMOUNT, uncosted
 from clv_lib.orders.attribute_history import HISTORY_KEY
 from clv_lib.orders.currency import daily_rates, normalised_currency, rate_faults
 from clv_lib.orders.disposition import (
@@ -43,6 +44,8 @@ from clv_lib.orders.intake import (
 from clv_lib.orders.lines import contradictory_orders, counted_lines, orders_of_lines, refunds_of_lines
 from clv_lib.orders.months import customer_months
 from clv_lib.orders.spend import SPEND_KEY, judged_spend, with_spend_dispositions
+from clv_lib.pipeline.acquisitions import SOURCE as CREDITS_SOURCE
+from clv_lib.pipeline.acquisitions import credit_rows, write_acquisition_credits
 from clv_lib.pipeline.attributes import attribute_periods
 from clv_lib.pipeline.experiments import assignment_inputs
 from clv_lib.pipeline.recurring import stored_subscriptions, subscription_rows, write_subscription_periods
@@ -86,6 +89,8 @@ def intake(work: Workspace) -> Workspace:
     work = work.write_state(CUSTOMER_MONTHS, months.sortWithinPartitions("month", "customer_id"))
     subscriptions = subscription_rows(work, rates)
     work = write_subscription_periods(work, subscriptions)
+    credited = credit_rows(work)
+    work = write_acquisition_credits(work, credited)
     accounts = [
         accounted,
         *refund_accounts,
@@ -93,6 +98,7 @@ def intake(work: Workspace) -> Workspace:
         *_subscription_accounts(work, subscriptions),
         *_assignment_accounts(work),
         *_attribute_accounts(work),
+        *_credit_accounts(work, credited),
     ]
     work.write_all(
         (QUARANTINED_ROWS, _union([quarantined(a.rows, a.name, a.key, a.amount) for a in accounts])),
@@ -216,6 +222,13 @@ def _assignment_accounts(work: Workspace) -> list[Accounted]:
 def _attribute_accounts(work: Workspace) -> list[Accounted]:
     rows = attribute_periods(work)
     return [] if rows is None else [Accounted("customer_attributes_history", HISTORY_KEY, "amount", rows, rows)]
+
+
+def _credit_accounts(work: Workspace, rows: DataFrame | None) -> list[Accounted]:
+    mapped = work.mapped(CREDITS_SOURCE)
+    if rows is None or mapped is None:
+        return []
+    return [Accounted(CREDITS_SOURCE, CREDIT_KEY, NO_AMOUNT, uncosted(mapped), rows)]
 
 
 def _conservation(work: Workspace, accounts: list[Accounted]) -> DataFrame:

@@ -19,20 +19,22 @@ _BY_CHANNEL = """
 WITH months AS (
   SELECT channel, period_month, spend_amount, new_customer_count,
     is_final AND period_month > add_months(max(CASE WHEN is_final THEN period_month END) OVER (), -12) AS is_recent
-  FROM acquisition_costs WHERE cac_type = 'fully_loaded'
+  FROM acquisition_costs WHERE cac_type = 'fully_loaded' AND is_primary AND level IN ('all', 'channel')
 )
 SELECT months.channel,
-  sum(new_customer_count) AS customers,
-  sum(CASE WHEN spend_amount IS NOT NULL THEN new_customer_count END) AS paid_customers,
-  count_if(spend_amount IS NULL AND new_customer_count > 0) AS missing_months,
-  sum(spend_amount) AS spend,
-  sum(CASE WHEN is_recent THEN spend_amount END) AS recent_spend,
-  sum(CASE WHEN is_recent AND spend_amount IS NOT NULL THEN new_customer_count END) AS recent_customers,
-  sum(clv_amount * customer_count) AS clv,
-  sum(CASE WHEN clv_amount IS NOT NULL THEN customer_count END) AS valued_customers,
-  sum(CASE WHEN spend_amount IS NOT NULL THEN clv_amount * customer_count END) AS paid_clv,
-  bool_and(clv_amount IS NOT NULL OR customer_count = 0 OR spend_amount IS NULL) AS is_paid_clv_known
-FROM months JOIN (SELECT * FROM unit_economics WHERE cac_type = 'fully_loaded') AS cohorts
+  CAST(round(sum(new_customer_count)) AS BIGINT) AS customers,
+  sum(CASE WHEN months.spend_amount IS NOT NULL THEN new_customer_count END) AS paid_customers,
+  count_if(months.spend_amount IS NULL AND new_customer_count > 0) AS missing_months,
+  sum(months.spend_amount) AS spend,
+  sum(CASE WHEN is_recent THEN months.spend_amount END) AS recent_spend,
+  sum(CASE WHEN is_recent AND months.spend_amount IS NOT NULL THEN new_customer_count END) AS recent_customers,
+  sum(clv_total_amount) AS clv,
+  sum(CASE WHEN clv_total_amount IS NOT NULL THEN customer_count END) AS valued_customers,
+  sum(CASE WHEN months.spend_amount IS NOT NULL THEN clv_total_amount END) AS paid_clv,
+  bool_and(clv_total_amount IS NOT NULL OR customer_count = 0 OR months.spend_amount IS NULL) AS is_paid_clv_known
+FROM months JOIN (
+  SELECT * FROM unit_economics WHERE cac_type = 'fully_loaded' AND level IN ('all', 'channel')
+) AS cohorts
   ON cohorts.channel = months.channel AND cohorts.cohort_month = months.period_month
 GROUP BY months.channel
 ORDER BY months.channel = 'all', customers DESC, months.channel
@@ -42,7 +44,7 @@ _TOTALS = """
 SELECT cac_type, sum(spend_amount) AS spend,
   sum(CASE WHEN spend_amount IS NOT NULL THEN new_customer_count END) AS customers
 FROM acquisition_costs
-WHERE channel = 'all' AND is_final
+WHERE level = 'all' AND is_primary AND is_final
   AND period_month > add_months((SELECT max(period_month) FROM acquisition_costs WHERE is_final), -12)
 GROUP BY cac_type
 """

@@ -49,11 +49,14 @@ def customer_predictions(
         "residual_clv_mean_lower_amount": "residual_value_lower",
         "residual_clv_mean_upper_amount": "residual_value_upper",
     }
-    shared = {field.name for field in CUSTOMER_PREDICTIONS.fields if field.type == "double"} - {"interval_level"}
+    doubles = {field.name for field in CUSTOMER_PREDICTIONS.fields if field.type == "double"}
+    shared = doubles - {"interval_level", "predicted_clv_variance"}
+    variance = F.col("forecast.value_variance")
     figures = forecasts.withColumns(
         {
             **{name: F.col(f"forecast.{name}") for name in shared},
             **{name: F.when(has_value, F.col(f"forecast.{source}")).cast(MONEY_SUM) for name, source in money.items()},
+            "predicted_clv_variance": F.when(has_value & (variance < F.lit(float("inf"))), variance),
             "model_id": F.lit(scorers.model_id),
             "interval_level": F.lit(settings.interval_level),
             "prediction_status": _status(scorers),

@@ -1,9 +1,9 @@
 """The configuration of a run: frozen models, the layers they are read from, and where each value came from."""
 
+from clv_lib.settings.economics import Economics
 from clv_lib.settings.loading import LoadedSettings, config_hash, json_schema, load_settings, show
 from clv_lib.settings.models import (
     Churn,
-    Economics,
     Gate,
     Orders,
     Reporting,

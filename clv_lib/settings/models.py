@@ -10,9 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, fi
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from clv_lib.settings import values as check
+from clv_lib.settings.economics import Economics
 from clv_lib.settings.experiments import Experiments
 from clv_lib.settings.forecasts import Forecasts
-from clv_lib.settings.numbers import Count, Days, Money, Share, no_boolean
+from clv_lib.settings.numbers import Count, Money, Share, no_boolean
 from clv_lib.settings.predictions import AUTO, FIRST_ORDER_VALUE_BAND, NO_GROUPS, Predictions
 from clv_lib.settings.segments import (
     AttributeSegments,
@@ -105,25 +106,6 @@ class SmallSegments(Section):
         default=0,
         description="Segments with fewer customers are published together, as segment suppressed of their type; 0: "
         "all are shown.",
-    )
-
-
-class Economics(Section):
-    """How customer value is compared with the cost of acquisition."""
-
-    horizon_days: Days = Field(
-        default=365, description="Horizon of the predicted value; default: the longest of predictions.horizons_days."
-    )
-    target_ltv_to_cac: Money = Field(
-        default=Decimal(3), description="Value over acquisition cost to be reached; gives the maximum cost."
-    )
-    payback_cap_months: Count = Field(
-        default=12,
-        description="Months after that of the first order in which a customer must have paid its cost; limits the "
-        "maximum cost.",
-    )
-    spend_purposes: Annotated[tuple[Literal["acquisition", "retention", "brand"], ...], Field(min_length=1)] = Field(
-        default=("acquisition",), description="Purposes of marketing spend that count as acquisition cost."
     )
 
 
@@ -264,7 +246,12 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Settings:
-        faults = [*self._overlapping_places(), *self._missing_horizon(), *self._unfit_groups()]
+        faults = [
+            *self._overlapping_places(),
+            *self._missing_horizon(),
+            *self._unfit_groups(),
+            *self._unknown_segment_types(),
+        ]
         if faults:
             raise ValidationError.from_exception_data("Settings", faults)
         return self
@@ -291,6 +278,20 @@ class Settings(Section):
             fault = check.refusal("this grouping is not one of predictions.compare_groups", expected=expected)
             faults.append(("group_by", self.predictions.group_by, fault))
         return [InitErrorDetails(type=why, loc=("predictions", key), input=found) for key, found, why in faults]
+
+    def economic_segment_types(self) -> tuple[str, ...]:
+        """Names of the segment types with acquisition cost and unit economics."""
+        named = self.economics.segment_types
+        own = tuple(kind.name for kind in self.segments if isinstance(kind, AttributeSegments))
+        return own if named is None else named
+
+    def _unknown_segment_types(self) -> list[InitErrorDetails]:
+        known = [kind.name for kind in self.segments]
+        missing = [name for name in self.economics.segment_types or () if name not in known]
+        if not missing:
+            return []
+        fault = check.refusal("these segment types are not configured", expected=f"some of {', '.join(known)}")
+        return [InitErrorDetails(type=fault, loc=("economics", "segment_types"), input=", ".join(missing))]
 
     def _overlapping_places(self) -> list[InitErrorDetails]:
         return [

@@ -99,6 +99,9 @@ class Sources(Section):
         default=None, description="Attributes of customers by period: which were valid on which day."
     )
     marketing_spend: Source | None = Field(default=None, description="Marketing spend by day and channel.")
+    customer_acquisitions: Source | None = Field(
+        default=None, description="Credits of customers to channels and campaigns, by attribution model."
+    )
     subscriptions: Source | None = Field(default=None, description="Periods of subscriptions with their charges.")
     plans: Source | None = Field(default=None, description="Planned new customers by month, with their cost.")
     experiment_assignments: Source | None = Field(default=None, description="Customers and the variants they got.")

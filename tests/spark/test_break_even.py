@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clv_lib import periods
+from clv_lib.metrics.attribution import with_places
 from clv_lib.metrics.break_even import observed_months
+from clv_lib.metrics.predicted_values import predicted_values
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.settings.models import Economics
 
@@ -26,8 +28,14 @@ METRICS = (
     "customer_id string, cohort_month date, acquisition_channel string, value_basis string,"
     " historic_clv_amount decimal(28,4), exposure_days int"
 )
-COSTS = "period_month date, cac_type string, channel string, spend_amount decimal(28,4), cac_amount decimal(28,8)"
-PREDICTIONS = "customer_id string, predicted_clv_amount decimal(28,4)"
+COSTS = (
+    "period_month date, cac_type string, level string, channel string, segment_id string, attribution_model string,"
+    " is_primary boolean, spend_amount decimal(28,4)"
+)
+PREDICTIONS = (
+    "customer_id string, horizon_days int, predicted_clv_amount decimal(28,4), predicted_clv_mean_lower_amount"
+    " decimal(28,4), predicted_clv_mean_upper_amount decimal(28,4), predicted_clv_variance double"
+)
 
 AS_OF = dt.date(2025, 2, 10)
 ECONOMICS = Economics(horizon_days=365, target_ltv_to_cac=Decimal(3), payback_cap_months=12)
@@ -62,6 +70,8 @@ CUSTOMERS: list[Customer] = [
     (JANUARY, "predicted", {0: 10}),
     (FEBRUARY, "early", {0: 30}),
     (JANUARY, "loss", {0: -5}),
+    (JANUARY, "later", {0: 10}),
+    (JANUARY, "too_late", {0: 10}),
 ]
 TOGETHER: list[Customer] = [(MAY, "p", {0: 10}), (MAY, "q", {0: 30, 1: 10})]
 SPEND = {
@@ -87,9 +97,19 @@ SPEND = {
     (FEBRUARY, "early"): "20",
     (JANUARY, "loss"): "1",
     (JANUARY, "nobody"): "70",
+    (JANUARY, "later"): "34",
+    (JANUARY, "too_late"): "50",
 }
 SPEND_TOGETHER = {(MAY, "p"): "20", (MAY, "q"): "15", (MAY, "all"): "45"}
 
+
+PREDICTED = {
+    "predicted": [(365, 300, 300, 300)],
+    "later": [(90, 18, 9, 27), (365, 30, 15, 45)],
+    "too_late": [(90, 18, 9, 27), (365, 30, 15, 45)],
+    "loss": [(365, 300, 300, 300)],
+}
+"""Horizon, expected value, and low and high end of its mean, of each customer of a channel."""
 
 FIRST_DAY = {"second_day": 20, PENCE + "second_day": 2000}
 """Margin of the first day where the month has more."""
@@ -118,13 +138,11 @@ def frames(
         known = [m for m in amounts.values() if m is not None]
         value = sum(known, Decimal(0)) if len(known) == len(amounts) else None
         metrics.append((customer, cohort, channel, basis, value, 100))
-    counts = {cell: sum(c[:2] == cell or (cell[1] == "all" and c[0] == cell[0]) for c in customers) for cell in spend}
     costs = []
     for (cohort, channel), text in spend.items():
+        level = "all" if channel == "all" else "channel"
         amount = None if text is None else Decimal(text)
-        count = counts[cohort, channel]
-        cost = None if amount is None or count == 0 else (amount / count).quantize(Decimal("0.00000001"))
-        costs.append((cohort, "blended", channel, amount, cost))
+        costs.append((cohort, "blended", level, channel, "all:all", "declared_else_first_order", True, amount))
     made = (months, MONTHS), (metrics, METRICS), (costs, COSTS)
     first, second, third = (spark.createDataFrame(rows, schema) for rows, schema in made)
     return first, second, third
@@ -132,9 +150,16 @@ def frames(
 
 def economics_of(spark: SparkSession, customers: list[Customer], spend: dict[Any, Any]) -> Rows:
     months, metrics, costs = frames(spark, customers, spend)
-    predicted = [(f"c{n:03}", Decimal(300)) for n, (_, channel, _) in enumerate(customers) if channel == "predicted"]
-    predictions = spark.createDataFrame(predicted or [("none", Decimal(0))], PREDICTIONS)
-    found = unit_economics(months, metrics, predictions, costs, ECONOMICS, AS_OF)
+    predicted = [
+        (f"c{number:03}", days, *(Decimal(amount) for amount in (expected, low, high)), 0.0)
+        for number, (_, channel, _) in enumerate(customers)
+        if channel in PREDICTED
+        for days, expected, low, high in PREDICTED[channel]
+    ]
+    predictions = spark.createDataFrame(predicted, PREDICTIONS)
+    placed = with_places(metrics, None, None, "declared_else_first_order")
+    values = predicted_values(predictions, placed, 0.95)
+    found = unit_economics(months, placed, values, costs, ECONOMICS, 0.95, AS_OF)
     return {(row.cohort_month, row.channel): row for row in found.collect()}
 
 
@@ -185,6 +210,30 @@ def test_payback_without_cost_or_value_has_a_status(rows: Rows) -> None:
     assert payback(rows[JANUARY, "revenue"]) == (2, MARCH, "ok", True)  # 30 and 30 of net revenue against 50
 
 
+def forecast(row: Any) -> tuple[Any, ...]:
+    names = ("forecast_payback_months", "forecast_payback_months_lower", "forecast_payback_months_upper")
+    return (*(row[name] for name in names), row.forecast_payback_status)
+
+
+def test_a_break_even_that_was_not_reached_is_forecast(rows: Rows) -> None:
+    """10 of 34 were earned up to 10 February 2025; expected are 18 in 90 days and 30 in 365, so 24 after 227.5 days.
+
+    The ends of a gamma distribution with a relative deviation of ln 3 / (2 z) are 1.62 and 0.53 of the mean: the high
+    one is 29.2 after 90 days and reaches 24 after 74, the low one is 15.8 after 365.
+    """
+    assert payback(rows[JANUARY, "later"])[2] == "not_reached"
+    assert rows[JANUARY, "later"].observed_months == 13
+    assert forecast(rows[JANUARY, "later"]) == (20, 15, None, "ok")  # 26 September 2025, and 26 April
+    assert forecast(rows[JANUARY, "too_late"]) == (None, 21, None, "beyond_horizon")  # 40: high end after 243 days
+    assert forecast(rows[JANUARY, "loss"]) == (13, 13, 13, "ok")  # 6 of 300 after 7.3 days
+    assert forecast(rows[JANUARY, "short"]) == (None, None, None, "no_prediction")
+    assert forecast(rows[JANUARY, "exact"]) == (None, None, None, "observed")
+    assert forecast(rows[JANUARY, "free"]) == (None, None, None, "observed")
+    assert forecast(rows[JANUARY, "unspent"]) == (None, None, None, "cac_unknown")
+    assert forecast(rows[JANUARY, "unknown"]) == (None, None, None, "value_unknown")
+    assert forecast(rows[NOW, "new"]) == (None, None, None, "incomplete_month")
+
+
 def test_the_first_order_pays_the_cost_or_not(rows: Rows) -> None:
     names = ("first_order_margin_amount", "is_first_order_profitable", "first_order_status")
     found = {channel: tuple(rows[month, channel][n] for n in names) for month, channel in SPEND}
@@ -208,7 +257,7 @@ def test_the_maximum_cost_is_the_smaller_of_ratio_and_payback_cap(rows: Rows) ->
     assert found["predicted"] == (310, 10, 10, "ok")
     assert found["early"] == (30, None, 10, "cap_month_not_observed")
     assert found["loss_at_cap"] == (95, -5, 0, "unprofitable")
-    assert found["loss"] == (-5, -5, 0, "unprofitable")
+    assert found["loss"] == (295, -5, 0, "unprofitable")
     assert found["unknown"] == (None, None, None, "value_unknown")
     assert found["nobody"] == (None, None, None, "value_unknown")
     assert {row.payback_cap_months for row in rows.values()} == {12}

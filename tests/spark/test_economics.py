@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clv_lib.contracts.economics import ACQUISITION_COSTS, UNIT_ECONOMICS
-from clv_lib.metrics.acquisition_costs import acquisition_costs
+from clv_lib.contracts.acquisition_costs import ACQUISITION_COSTS
+from clv_lib.contracts.acquisitions import DECLARED_MODEL
+from clv_lib.contracts.economics import UNIT_ECONOMICS
+from clv_lib.metrics.acquisition_costs import acquisition_costs, new_customers
+from clv_lib.metrics.attribution import with_places
+from clv_lib.metrics.predicted_values import predicted_values
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.settings.models import Economics
 
@@ -21,15 +25,21 @@ JANUARY, FEBRUARY, MARCH, APRIL, MAY = (dt.date(2024, m, 1) for m in range(1, 6)
 ECONOMICS = Economics(horizon_days=365, target_ltv_to_cac=Decimal(3))
 
 METRICS = (
-    "customer_id string, cohort_month date, acquisition_channel string, value_basis string,"
-    " historic_clv_amount decimal(28,4), exposure_days int"
+    "customer_id string, cohort_month date, acquisition_channel string, acquisition_campaign string,"
+    " value_basis string, historic_clv_amount decimal(28,4), exposure_days int"
 )
-SPEND = "period_month date, channel string, cost_type string, is_paid boolean, spend_amount decimal(28,4)"
+SPEND = (
+    "period_month date, channel string, campaign_name string, segment_id string, cost_type string, is_paid boolean,"
+    " spend_amount decimal(28,4)"
+)
 MONTHS = (
     "customer_id string, month date, order_count bigint, margin_order_count bigint, net_amount decimal(28,4),"
     " margin_amount decimal(28,4), first_day_margin_amount decimal(28,4)"
 )
-PREDICTIONS = "customer_id string, predicted_clv_amount decimal(28,4)"
+PREDICTIONS = (
+    "customer_id string, horizon_days int, predicted_clv_amount decimal(28,4), predicted_clv_mean_lower_amount"
+    " decimal(28,4), predicted_clv_mean_upper_amount decimal(28,4), predicted_clv_variance double"
+)
 
 CUSTOMERS = [
     ("a", JANUARY, "search", 90, 120),
@@ -53,7 +63,7 @@ Cells = dict[tuple[dt.date, str, str], Any]
 
 def customers(spark: SparkSession, rows: list[tuple[Any, ...]] = CUSTOMERS) -> DataFrame:
     typed = [
-        (c, cohort, channel, "contribution_margin", None if value is None else Decimal(value), days)
+        (c, cohort, channel, None, "contribution_margin", None if value is None else Decimal(value), days)
         for c, cohort, channel, value, days in rows
     ]
     return spark.createDataFrame(typed, METRICS)
@@ -69,27 +79,36 @@ def months(spark: SparkSession, rows: list[tuple[Any, ...]] = CUSTOMERS) -> Data
 
 
 def spend(spark: SparkSession) -> DataFrame:
-    return spark.createDataFrame([(*rest, Decimal(amount)) for *rest, amount in BOOKINGS], SPEND)
+    rows = [(month, channel, "none", None, *kind, Decimal(amount)) for month, channel, *kind, amount in BOOKINGS]
+    return spark.createDataFrame(rows, SPEND)
 
 
 def cells(frame: DataFrame, month: str) -> Cells:
-    return {(row[month], row.cac_type, row.channel): row for row in frame.collect()}
+    return {
+        (row[month], row.cac_type, row.channel): row for row in frame.where("level in ('all', 'channel')").collect()
+    }
+
+
+def placed(metrics: DataFrame) -> DataFrame:
+    return with_places(metrics, None, None, DECLARED_MODEL)
 
 
 @pytest.fixture(scope="module")
 def costs(spark_session: SparkSession) -> Cells:
-    found = acquisition_costs(customers(spark_session), spend(spark_session), AS_OF)
+    found = acquisition_costs(new_customers(customers(spark_session)), spend(spark_session), AS_OF)
     assert dict(found.dtypes) == ACQUISITION_COSTS.schema
     return cells(found, "period_month")
 
 
 @pytest.fixture(scope="module")
 def economics(spark_session: SparkSession) -> Cells:
-    predicted = [("a", Decimal(50)), ("b", Decimal(10)), ("c", Decimal(3)), ("d", Decimal(2)), ("e", None)]
-    predictions = spark_session.createDataFrame(predicted, PREDICTIONS)
+    expected = [("a", Decimal(50)), ("b", Decimal(10)), ("c", Decimal(3)), ("d", Decimal(2)), ("e", None)]
+    rows = [(customer, 365, value, value, value, None) for customer, value in expected]
+    predictions = spark_session.createDataFrame(rows, PREDICTIONS)
     metrics = customers(spark_session)
-    of_cohorts = acquisition_costs(metrics, spend(spark_session), AS_OF)
-    found = unit_economics(months(spark_session), metrics, predictions, of_cohorts, ECONOMICS, AS_OF)
+    of_cohorts = acquisition_costs(new_customers(metrics), spend(spark_session), AS_OF)
+    predicted = predicted_values(predictions, placed(metrics), 0.95)
+    found = unit_economics(months(spark_session), placed(metrics), predicted, of_cohorts, ECONOMICS, 0.95, AS_OF)
     assert dict(found.dtypes) == UNIT_ECONOMICS.schema
     return cells(found, "cohort_month")
 
@@ -136,7 +155,7 @@ def test_channels_add_up_to_all_to_the_cent(costs: Cells) -> None:
 
 
 def test_without_a_source_every_month_is_missing(spark: SparkSession) -> None:
-    rows = acquisition_costs(customers(spark), None, AS_OF).collect()
+    rows = acquisition_costs(new_customers(customers(spark)), None, AS_OF).collect()
     assert {(row.cac_status, row.spend_amount, row.cac_amount) for row in rows} == {("spend_missing", None, None)}
     assert {row.period_month for row in rows} == {JANUARY, FEBRUARY, MARCH, APRIL, MAY}
 
@@ -150,6 +169,8 @@ def test_value_and_cost_are_of_the_same_cohort(economics: Cells) -> None:
     assert row.monthly_value_per_customer == Decimal("15.21875")  # 120 x 30.4375 / 240 days
     assert (row.simple_payback_months, row.simple_payback_status) == (Decimal("1.97158111"), "ok")  # 30.005 / 15.21875
     assert (row.max_allowable_cac_amount, row.max_cac_status) == (30, "cap_month_not_observed")
+    # The predictions have no variance, so the ends are those of the mean: 60 and 60 on top of 120.
+    assert (row.clv_lower_amount, row.clv_upper_amount, row.clv_interval_status) == (90, 90, "mean_only")
     total = economics[JANUARY, "blended", "all"]
     assert (total.customer_count, total.clv_amount) == (3, Decimal("64.33333333"))
 
@@ -196,8 +217,8 @@ def test_undefined_economics_have_a_status(economics: Cells) -> None:
 def test_one_unknown_value_makes_the_cohort_unknown(spark: SparkSession) -> None:
     bought = [("a", MAY, "search", 10, 5), ("b", MAY, "search", None, 5)]
     metrics = customers(spark, bought)
-    costs = acquisition_costs(metrics, spend(spark), AS_OF)
-    found = unit_economics(months(spark, bought), metrics, None, costs, ECONOMICS, AS_OF)
+    costs = acquisition_costs(new_customers(metrics), spend(spark), AS_OF)
+    found = unit_economics(months(spark, bought), placed(metrics), None, costs, ECONOMICS, 0.95, AS_OF)
     row = cells(found, "cohort_month")[MAY, "blended", "search"]
     assert (row.customer_count, row.historic_clv_avg, row.clv_amount, row.clv_status) == (
         2,

@@ -57,7 +57,12 @@ GOOD_VALUES: dict[str, dict[str, Any]] = {
     "segment_churn": {"late_churned_customer_count": 0},
     "segment_metrics": {"customer_count_end": 2},
     "cohort_metrics": {"months_since_first_order": 0},
-    "unit_economics": {"cac_payback_months": 0},
+    "acquisition_costs": {"channel": "all", "campaign_name": "all", "segment_id": "all:all"},
+    "unit_economics": {
+        "cac_payback_months": 0,
+        "forecast_payback_status": "observed",
+        "forecast_payback_months": None,
+    },
     "mrr_movements": {"mrr_end": Decimal(2), "movement_type": "expansion", "churn_type": None},
     "mrr_metrics": {
         "mrr_end": Decimal(2),
@@ -100,12 +105,12 @@ def _profile_row(spark: SparkSession, table: Table, rows: list[dict[str, Any]]) 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES.keys())
 def test_every_rule_passes_a_good_row_and_can_fail(spark: SparkSession, table: Table):
     rows = [_good_row(table), *_variants(table)]
-    schema = "variant int, " + ", ".join(f"`{name}` {kind}" for name, kind in table.schema.items())
+    schema = "tried int, " + ", ".join(f"`{name}` {kind}" for name, kind in table.schema.items())
     numbered = [(number, *(row[name] for name in table.columns)) for number, row in enumerate(rows)]
     rules = table.all_rules()
     judged = [is_broken(rule).alias(rule.name) for rule in rules]
-    found = spark.createDataFrame(numbered, schema).select("variant", *judged).collect()
-    broken = {row["variant"]: {rule.name for rule in rules if row[rule.name]} for row in found}
+    found = spark.createDataFrame(numbered, schema).select("tried", *judged).collect()
+    broken = {row["tried"]: {rule.name for rule in rules if row[rule.name]} for row in found}
     assert len(broken) == len(rows)
     assert broken[0] == set(), "the good row"
     assert {rule.name for rule in rules} - set().union(*broken.values()) == set(), "rules that nothing breaks"

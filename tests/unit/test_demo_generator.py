@@ -197,6 +197,28 @@ def test_true_cac_is_spend_over_new_customers(small: DemoData) -> None:
     assert small.truth.cac_amount == spend["spend_amount"].sum() / SMALL.customers
 
 
+def test_credits_of_a_customer_add_up_to_one_unless_doubtful(full: DemoData) -> None:
+    rows, truth = full.customer_acquisitions, full.acquisition_truth
+    sums = rows.groupby(["customer_id", "attribution_model"])["credit"].sum()
+    doubtful = sums[(sums - 1).abs() > Decimal("0.000001")]
+    linear = rows[
+        (rows["attribution_model"] == "linear") & rows["customer_id"].isin(doubtful.reset_index()["customer_id"])
+    ]
+    assert len(linear) == truth.quarantined_rows > 0
+    assert {float(sum(places.values())) for places in truth.credits.values()} == {float(DemoParameters().customers)}
+    known = full.truth.customers["acquisition_channel"] != "unattributed"
+    first = rows[rows["attribution_model"] == "first_touch"].set_index("customer_id")["channel"]
+    expected = full.truth.customers[known].set_index("customer_id")["acquisition_channel"]
+    assert first.to_dict() == expected.to_dict()
+
+
+def test_true_spend_of_campaigns_adds_up_to_that_of_their_channel(small: DemoData) -> None:
+    spend, declared = small.acquisition_truth.spend, small.acquisition_truth.declared
+    for name, channel in small.truth.channels.items():
+        assert sum(amount for (own, _), amount in spend.items() if own == name) == (channel.spend_amount or 0)
+        assert sum(count for (own, _), count in declared.items() if own == name) == channel.new_customers
+
+
 def test_paused_months_spend_zero_and_missing_months_have_no_rows(small: DemoData) -> None:
     spend = small.marketing_spend[small.marketing_spend["spend_purpose"] == "acquisition"]
     month = spend["spend_date"].map(lambda day: f"{day:%Y-%m}")

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from clv_lib.contracts import CONTROL_TABLES, GOLD_TABLES, PUBLISHED_TABLES, SILVER_TABLES, TABLES
+from clv_lib.contracts.acquisitions import CREDITS_TOGETHER
 from clv_lib.contracts.attributes import attribute_history_rules
 from clv_lib.contracts.experiments import assignment_rules
 from clv_lib.contracts.identities import IDENTITIES
@@ -25,6 +26,7 @@ from clv_lib.contracts.inputs import (
     CONTRACTS,
     NEGATIVE_ORDER,
     PERIODS_TOGETHER,
+    acquisition_rules,
     order_rules,
     refund_rules,
     spend_rules,
@@ -210,6 +212,8 @@ def row_rules(name: str) -> tuple[Rule, ...]:
     day, amount = Orders().earliest_date.isoformat(), int(Orders().max_amount)
     if name == "orders":
         return (*order_rules(day, amount), NEGATIVE_ORDER)
+    if name == "customer_acquisitions":
+        return (*acquisition_rules(), *CREDITS_TOGETHER)
     if name == "subscriptions":
         return (*subscription_rules(day, amount), *PERIODS_TOGETHER)
     if name == "experiment_assignments":

@@ -133,6 +133,13 @@ def test_sql_segments_keep_the_order_of_their_cases() -> None:
     assert list(segment.cases) == ["whale", "fish"]
 
 
+def test_segments_with_economics_are_the_attributes_unless_named() -> None:
+    segments = "segments: [{type: attribute, column: region}, {type: rfm}, {type: channel}]\n"
+    assert load(GOOD + segments).settings.economic_segment_types() == ("region",)
+    assert load(GOOD + segments, "economics.segment_types=[channel]").settings.economic_segment_types() == ("channel",)
+    assert load(GOOD).settings.economic_segment_types() == ()
+
+
 def test_the_economics_horizon_follows_the_longest_prediction() -> None:
     assert load(GOOD, "predictions.horizons_days=[60, 30]").settings.economics.horizon_days == 60
 
@@ -207,6 +214,9 @@ ADDED = {
     "order of limits": ("gate: {warn_quarantined_rate: 0.1}", ["comes after the refusal", "(0.05)"]),
     "horizons": ("predictions: {horizons_days: [90, 90]}", ["a horizon is given twice"]),
     "no horizons": ("predictions: {horizons_days: []}", ["predictions.horizons_days"]),
+    "lags": ("economics: {spend_lag_months: [1, 1]}", ["a lag is given twice"]),
+    "no lags": ("economics: {spend_lag_months: []}", ["economics.spend_lag_months"]),
+    "cost of a type": ("economics: {segment_types: [rfm, nothing]}", ["economics.segment_types", "cohort, channel"]),
     "other horizon": ("economics: {horizon_days: 30}", ["economics.horizon_days", "90, 180, 365"]),
     "moving groups": (
         "segments: [{type: rfm}, {type: channel}]\npredictions: {compare_groups: [rfm]}",

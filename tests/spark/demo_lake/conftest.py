@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clv_lib.demo import DemoParameters, DemoTruth, generate
+from clv_lib.demo import AcquisitionTruth, DemoParameters, DemoTruth, generate
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,6 +26,7 @@ SOURCES = (
     "customers",
     "customer_attributes_history",
     "marketing_spend",
+    "customer_acquisitions",
     "subscriptions",
     "plans",
     "experiment_assignments",
@@ -59,6 +60,7 @@ class Published:
     demo: DemoLake
     outcome: Outcome
     truth: DemoTruth
+    acquisition_truth: AcquisitionTruth
 
 
 @pytest.fixture(scope="session")
@@ -78,4 +80,5 @@ def published(spark_session: SparkSession, tmp_path_factory: pytest.TempPathFact
     given = [part for override in overrides for part in ("--set", override)]
     arguments = ("--config", str(ROOT / "conf" / "demo.yaml"), *given)
     demo = DemoLake(open_lake(spark_session, settings), settings, arguments, parameters.as_of)
-    return Published(demo, outcome, generate(parameters).truth)
+    made = generate(parameters)
+    return Published(demo, outcome, made.truth, made.acquisition_truth)

@@ -18,7 +18,8 @@ PARTS = {
     "contract_retention": ("segment_type", "segment_type", "period_month"),
     "segment_concentration": ("segment_type", "segment_type", "as_of_date"),
     "cohort_metrics": ("segment_type", "segment_type", "cohort_month, months_since_first_order"),
-    "acquisition_costs": ("channel", "'every channel'", "period_month, cac_type"),
+    "acquisition_costs": ("level", "level", "period_month, cac_type, attribution_model, lag_months"),
+    "unit_economics": ("level", "level", "cohort_month, cac_type"),
 }
 """Per table: the column that is `all` in the whole, what its parts are grouped by, and what is compared alone."""
 
