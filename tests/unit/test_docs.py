@@ -293,14 +293,15 @@ def test_readme_names_every_published_table_and_the_pinned_delta() -> None:
     assert len(text.splitlines()) < README_LINES
 
 
-def test_queries_in_the_readme_fit_the_published_tables() -> None:
+@pytest.mark.parametrize(("page", "least"), [("README.md", 5), ("docs/queries.md", 10)])
+def test_queries_fit_the_published_tables(page: str, least: int) -> None:
     duckdb = pytest.importorskip("duckdb")
     database = duckdb.connect()
     for table in TABLES.values():
         columns = ", ".join(f"{name} {duckdb_type(kind)}" for name, kind in table.schema.items())
         database.execute(f"CREATE TABLE {table.name} ({columns})")
-    queries = blocks(ROOT / "README.md", "sql")
-    assert len(queries) >= 5
+    queries = blocks(ROOT / page, "sql")
+    assert len(queries) >= least
     for query in queries:
         database.execute(query)
 

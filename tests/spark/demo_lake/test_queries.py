@@ -1,0 +1,73 @@
+"""The documented queries over a published lake: each has rows, and those that decide a budget say what they should."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from clv_lib.lake import register_views
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row, SparkSession
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def documented(page: str) -> list[str]:
+    """The SQL blocks of a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"^```sql\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+
+
+README, MORE = documented("README.md"), documented("docs/queries.md")
+
+
+@pytest.fixture
+def views(spark: SparkSession, published: Any) -> SparkSession:
+    """The session with a view of every published table."""
+    register_views(published.demo.lake, published.outcome.publication)
+    return spark
+
+
+@pytest.mark.parametrize("number", range(len(MORE)))
+def test_each_query_of_the_page_has_rows(views: SparkSession, number: int) -> None:
+    assert not views.sql(MORE[number]).isEmpty()
+
+
+def test_the_budget_queries_agree_with_the_truth(published: Any, views: SparkSession) -> None:
+    valuable, churn, cost, maximum, revenue = (views.sql(query).collect() for query in README)
+    _shares_are_whole(valuable)
+    assert all(row.churn_rate_12m_lower <= row.churn_rate_12m <= row.churn_rate_12m_upper for row in churn)
+    _costs_are_those_of_the_truth(cost, published.truth)
+    assert {row.period_month.month for row in maximum} == {7, 8, 9}
+    known = [row for row in maximum if row.max_allowable_cac_conservative_amount is not None]
+    assert known and all(row.max_allowable_cac_conservative_amount <= row.max_allowable_cac_amount for row in known)
+    whole = {row.segment_type: row.expected_net_amount for row in revenue if row.segment_type == "all"}["all"]
+    by_channel = sum(row.expected_net_amount for row in revenue if row.segment_type == "channel")
+    assert by_channel == whole > 0
+    assert all(
+        row.net_lower_80 <= float(row.expected_net_amount) <= row.net_upper_80 for row in revenue if row.net_lower_80
+    )
+
+
+def _shares_are_whole(rows: list[Row]) -> None:
+    for kind in {row.segment_type for row in rows}:
+        shares = [row for row in rows if row.segment_type == kind]
+        assert sum(row.customer_share for row in shares) == pytest.approx(Decimal(1), abs=Decimal("0.000001"))
+        assert sum(row.value_share for row in shares) == pytest.approx(Decimal(1), abs=Decimal("0.000001"))
+
+
+def _costs_are_those_of_the_truth(rows: list[Row], truth: Any) -> None:
+    """Of cohorts that are half a year old: their customers exactly, their cost near that of the whole history."""
+    found = {row.channel: row for row in rows}
+    first_orders = truth.customers["first_order_date"].map(lambda day: f"{day:%Y-%m}")
+    assert found["all"].customers == (first_orders <= "2025-01").sum()
+    assert sum(row.customers for row in rows if row.channel != "all") == found["all"].customers
+    costly = {name: channel.cac_amount for name, channel in truth.channels.items() if channel.cac_amount}
+    assert len(costly) >= 4
+    for name, cost in costly.items():
+        assert float(found[name].cac) == pytest.approx(float(cost), rel=0.25), name
