@@ -13,8 +13,6 @@ from clv_lib.settings.sources import Source
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_NTZ_KEY = "spark.sql.timestampType"
-
 
 @dataclass(frozen=True)
 class PinnedSource:
@@ -58,14 +56,15 @@ def _load(spark: SparkSession, source: Source, version: str | None = None) -> Da
 
 
 def _load_csv(spark: SparkSession, source: Source) -> DataFrame:
-    """CSV has no zones: its times are inferred as local ones, so that the reporting zone applies, not the session's."""
-    before = spark.conf.get(_NTZ_KEY)
+    """CSV has no zones: its times are inferred as local ones, so that the reporting zone applies, not the session's.
+
+    They are inferred in a session of its own, because the setting that does it concerns every plan of a session.
+    """
     options = {"header": "true", "inferSchema": "true", **source.options}
-    spark.conf.set(_NTZ_KEY, "TIMESTAMP_NTZ")
-    try:
-        return spark.read.format("csv").options(**options).load(absolute(source.table))
-    finally:
-        spark.conf.set(_NTZ_KEY, before or "TIMESTAMP_LTZ")
+    apart = spark.newSession()
+    apart.conf.set("spark.sql.timestampType", "TIMESTAMP_NTZ")
+    schema = apart.read.format("csv").options(**options).load(absolute(source.table)).schema
+    return spark.read.format("csv").options(**options).schema(schema).load(absolute(source.table))
 
 
 def _fingerprint(frame: DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from clv_lib.settings.models import Settings
 
 Clock = Callable[[], dt.datetime]
+_PINNED_AT_A_TIME = 4
 
 STEPS: tuple[str, ...] = (
     "intake",
@@ -86,7 +88,9 @@ def open_lake(spark: SparkSession, settings: Settings) -> Lake:
 def begin(spark: SparkSession, settings: Settings, as_of: dt.date, started_at: dt.datetime) -> Workspace:
     """Pin the sources and derive the run; ContractError if a source cannot be opened. Nothing is written yet."""
     configured = settings.sources.configured()
-    sources: dict[str, PinnedSource] = {name: pin_source(spark, name, source) for name, source in configured.items()}
+    with ThreadPoolExecutor(max_workers=_PINNED_AT_A_TIME) as pool:
+        pinned = list(pool.map(lambda name: pin_source(spark, name, configured[name]), configured))
+    sources: dict[str, PinnedSource] = {one.name: one for one in pinned}
     versions = {name: pinned.version for name, pinned in sources.items()}
     run = new_run(settings, as_of, versions, started_at)
     return Workspace(open_lake(spark, settings), settings, run, sources, Progress(run.run_id))

@@ -29,6 +29,7 @@ from clv_lib.pipeline.churn import write_churn
 from clv_lib.pipeline.forecasting import write_forecasts
 from clv_lib.pipeline.intake import exchange_rates, spend_rows
 from clv_lib.pipeline.states import customers_as_of, scored_rfm
+from clv_lib.pipeline.workspace import at_once
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
 from clv_lib.segments.membership import customer_segments
 from clv_lib.segments.membership import segments as listed_segments
@@ -74,29 +75,40 @@ def segments(work: Workspace) -> Workspace:
 
 def economics(work: Workspace) -> Workspace:
     """Write the figures of segments, cohorts and channels, of churn and concentration, budgets, and the forecasts."""
-    settings = work.settings
-    horizon = settings.economics.horizon_days
-    predicted = work.read(CUSTOMER_PREDICTIONS).where(F.col("horizon_days") == horizon)
-    months, members = work.read(CUSTOMER_MONTHS), work.read(CUSTOMER_SEGMENTS)
-    rate = settings.predictions.annual_discount_rate
-    figures = segment_metrics(months, members, predicted, settings.churn, rate, work.as_of)
-    cohort_types = [kind.name for kind in settings.segments if isinstance(kind, CohortSegments)]
+    predicted = work.read(CUSTOMER_PREDICTIONS).where(F.col("horizon_days") == work.settings.economics.horizon_days)
+    at_once(
+        lambda: _write_costs(work),
+        lambda: _write_segments(work, predicted),
+        lambda: _write_cohorts(work),
+    )
+    return work
+
+
+def _write_costs(work: Workspace) -> None:
+    """acquisition_costs, then what customers are worth against them, then budgets."""
     spend = spend_rows(work, exchange_rates(work))
-    rows = metric_definitions(GOLD_TABLES, __version__)
-    definitions = work.lake.spark.createDataFrame(rows, METRIC_DEFINITIONS.ddl)
     credited = stored_credits(work)
     attributed = attribution(work, credited)
-    work.write_all(
-        (ACQUISITION_COSTS, costs(work, None if spend is None else monthly_spend(spend), credited, attributed)),
-        (SEGMENT_METRICS, figures),
-        (COHORT_METRICS, cohort_metrics(months, members, cohort_types, work.as_of)),
-        (METRIC_DEFINITIONS, definitions),
-    )
-    write_churn(work, predicted)
-    compared = values_against_costs(work, credited, attributed)
-    metrics = work.read(CUSTOMER_METRICS)
-    ranked = segment_concentration(metrics, members, predicted, work.read(SEGMENT_METRICS), rate, work.as_of)
-    work.write_all((UNIT_ECONOMICS, compared), (SEGMENT_CONCENTRATION, ranked))
+    work.write(ACQUISITION_COSTS, costs(work, None if spend is None else monthly_spend(spend), credited, attributed))
+    work.write(UNIT_ECONOMICS, values_against_costs(work, credited, attributed))
     write_budgets(work)
+
+
+def _write_segments(work: Workspace, predicted: DataFrame) -> None:
+    """segment_metrics, then churn and concentration, which read it."""
+    months, members = work.read(CUSTOMER_MONTHS), work.read(CUSTOMER_SEGMENTS)
+    rate = work.settings.predictions.annual_discount_rate
+    work.write(SEGMENT_METRICS, segment_metrics(months, members, predicted, work.settings.churn, rate, work.as_of))
+    metrics, figures = work.read(CUSTOMER_METRICS), work.read(SEGMENT_METRICS)
+    work.write(SEGMENT_CONCENTRATION, segment_concentration(metrics, members, predicted, figures, rate, work.as_of))
+    write_churn(work, predicted)
+
+
+def _write_cohorts(work: Workspace) -> None:
+    """The definitions of metrics; cohort_metrics, then the forecasts, whose past is compared with them."""
+    rows = metric_definitions(GOLD_TABLES, __version__)
+    work.write(METRIC_DEFINITIONS, work.lake.spark.createDataFrame(rows, METRIC_DEFINITIONS.ddl))
+    types = [kind.name for kind in work.settings.segments if isinstance(kind, CohortSegments)]
+    months, members = work.read(CUSTOMER_MONTHS), work.read(CUSTOMER_SEGMENTS)
+    work.write(COHORT_METRICS, cohort_metrics(months, members, types, work.as_of))
     write_forecasts(work)
-    return work

@@ -49,6 +49,7 @@ from clv_lib.pipeline.acquisitions import credit_rows, write_acquisition_credits
 from clv_lib.pipeline.attributes import attribute_periods
 from clv_lib.pipeline.experiments import assignment_inputs
 from clv_lib.pipeline.recurring import stored_subscriptions, subscription_rows, write_subscription_periods
+from clv_lib.pipeline.workspace import at_once
 from clv_lib.recurring.subscription_periods import PERIOD_KEY
 
 if TYPE_CHECKING:
@@ -70,10 +71,24 @@ class Accounted:
 
 
 def intake(work: Workspace) -> Workspace:
-    """Write customer_orders, customer_refunds, customer_months, quarantined_rows and conservation."""
+    """Write the silver tables, quarantined_rows and conservation."""
     refuse_bad_rates(work)
     rates = exchange_rates(work)
     rates = None if rates is None else work.keep(rates)
+    (of_orders, order_accounts), (beside, other_accounts) = at_once(
+        lambda: _states_of_orders(work, rates), lambda: _states_beside_orders(work, rates)
+    )
+    work = of_orders.with_states_of(beside)
+    accounts = [*order_accounts, *other_accounts]
+    work.write_all(
+        (QUARANTINED_ROWS, _union([quarantined(a.rows, a.name, a.key, a.amount) for a in accounts])),
+        (CONSERVATION, _conservation(work, accounts)),
+    )
+    return replace(work, run=replace(work.run, value_basis=value_basis(work)))
+
+
+def _states_of_orders(work: Workspace, rates: DataFrame | None) -> tuple[Workspace, list[Accounted]]:
+    """Write customer_refunds, customer_orders and customer_months."""
     orders, accounted = _orders(work, rates)
     refunds, refund_accounts = _refunds(work, rates, orders, accounted)
     if refunds is not None:
@@ -87,24 +102,22 @@ def intake(work: Workspace) -> Workspace:
     work = work.write_state(CUSTOMER_ORDERS, ordered)
     months = customer_months(work.read(CUSTOMER_ORDERS), work.read(CUSTOMER_REFUNDS))
     work = work.write_state(CUSTOMER_MONTHS, months.sortWithinPartitions("month", "customer_id"))
-    subscriptions = subscription_rows(work, rates)
+    return work, [accounted, *refund_accounts]
+
+
+def _states_beside_orders(work: Workspace, rates: DataFrame | None) -> tuple[Workspace, list[Accounted]]:
+    """Write subscription_periods and acquisition_credits, and judge the sources that stay sources."""
+    subscriptions, credited = subscription_rows(work, rates), credit_rows(work)
     work = write_subscription_periods(work, subscriptions)
-    credited = credit_rows(work)
     work = write_acquisition_credits(work, credited)
     accounts = [
-        accounted,
-        *refund_accounts,
         *_spend_accounts(work, rates),
         *_subscription_accounts(work, subscriptions),
         *_assignment_accounts(work),
         *_attribute_accounts(work),
         *_credit_accounts(work, credited),
     ]
-    work.write_all(
-        (QUARANTINED_ROWS, _union([quarantined(a.rows, a.name, a.key, a.amount) for a in accounts])),
-        (CONSERVATION, _conservation(work, accounts)),
-    )
-    return replace(work, run=replace(work.run, value_basis=value_basis(work)))
+    return work, accounts
 
 
 def value_basis(work: Workspace) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,10 @@ if TYPE_CHECKING:
 def predictions(work: Workspace) -> Workspace:
     """Write the fits, the predictions of customers and segments with their bands, and how accurate the models are."""
     settings, metrics = work.settings.predictions, work.read(CUSTOMER_METRICS)
-    fits = fit_models(metrics, settings)
-    compared = compare_models(work, metrics)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        comparing = beside.submit(compare_models, work, metrics)
+        fits = fit_models(metrics, settings)
+        compared = comparing.result()
     choice = choose(fits, compared.accuracy, settings)
     work.progress.info(f"model of orders: {choice.name} ({choice.reasons[choice.name]})")
     verdict = compare_groups(work, compared.latest, choice.name)

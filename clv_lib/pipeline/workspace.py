@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pyspark import StorageLevel
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from clv_lib.settings.models import Settings
 
 
+T = TypeVar("T")
 _WRITTEN_AT_A_TIME = 3
 
 
@@ -76,6 +78,11 @@ class Workspace:
         self.progress.written(table.name, rows)
         return replace(self, run=replace(self.run, silver_versions={**self.run.silver_versions, table.name: version}))
 
+    def with_states_of(self, branch: Workspace) -> Workspace:
+        """This workspace, and what another one that began as the same has written to silver meanwhile."""
+        versions = {**self.run.silver_versions, **branch.run.silver_versions}
+        return replace(self, run=replace(self.run, silver_versions=versions))
+
     def read(self, table: Table) -> DataFrame:
         """The run's stored rows of a table: a silver table at the run's version, a gold table by the run's id."""
         if table.layer == "silver":
@@ -100,3 +107,13 @@ class Workspace:
         """Drop what was kept."""
         while self.kept:
             self.kept.pop().unpersist()
+
+
+def at_once(*branches: Callable[[], T]) -> list[T]:
+    """Run parts of a step that do not read each other's tables at once; their results in the order given.
+
+    A small run is bound by planning, which takes one core per query. When all have ended, the first error is raised.
+    """
+    with ThreadPoolExecutor(max_workers=len(branches)) as pool:
+        running = [pool.submit(branch) for branch in branches]
+    return [one.result() for one in running]
