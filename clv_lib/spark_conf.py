@@ -41,6 +41,11 @@ DEFAULT_CONF: Mapping[str, str] = {
 # rows take a minute on two cores. A log of a few hundred files is one task.
 LOCAL_CONF: Mapping[str, str] = {
     "spark.ui.enabled": "false",
+    # Kept for a UI that nobody sees, the plans of a thousand queries fill hundreds of megabytes.
+    "spark.sql.ui.retainedExecutions": "5",
+    "spark.ui.retainedJobs": "20",
+    "spark.ui.retainedStages": "20",
+    "spark.ui.retainedTasks": "200",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
     "spark.driver.host": "127.0.0.1",

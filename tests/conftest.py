@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TEST_CONF = {
     "spark.master": "local[2]",
-    "spark.driver.memory": "1g",
+    "spark.driver.memory": "2g",
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
     # Tests run many plans over few rows: as in conf/demo.yaml, planning and starting jobs is what takes the time.

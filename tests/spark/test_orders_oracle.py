@@ -314,7 +314,7 @@ def test_silver_and_metrics_agree_with_the_oracle(spark: SparkSession) -> None:
             months, expected.customer_months, {"customer_id", "month", "first_order_channel"}, CUSTOMER_MONTHS.columns
         )
         metrics = {row.customer_id: row for row in found.customer_metrics}
-        absent = {"customer_id", "value_basis", "acquisition_channel", "as_of_date"}
+        absent = {"customer_id", "value_basis", "acquisition_campaign", "acquisition_channel", "as_of_date"}
         check(metrics, expected.customer_metrics, absent, CUSTOMER_METRICS.columns)
         check_conservation(found, expected)
         judged = [*expected.orders, *expected.refunds]

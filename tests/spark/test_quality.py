@@ -55,6 +55,7 @@ GOOD_VALUES: dict[str, dict[str, Any]] = {
     "customer_metrics": {"is_churned": False, "churned_date": None, "reactivated_date": None},
     "customer_survival": {"censored_count": 0},
     "segment_churn": {"late_churned_customer_count": 0},
+    "rfm_segment_rules": {"rfm_code": "111"},
     "segment_metrics": {"customer_count_end": 2},
     "cohort_metrics": {"months_since_first_order": 0},
     "acquisition_costs": {"channel": "all", "campaign_name": "all", "segment_id": "all:all"},

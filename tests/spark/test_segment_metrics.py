@@ -236,6 +236,6 @@ def test_movements_do_not_look_beyond_as_of(spark: SparkSession) -> None:
 
 def test_without_a_model_nothing_is_predicted(spark: SparkSession) -> None:
     months, members = spark.createDataFrame(HISTORY[-1:], MONTHS), spark.createDataFrame([("c", "all:all")], MEMBERS)
-    rows = segment_metrics(months, members, None, CHURN, 0.10, AS_OF).collect()
+    rows = segment_metrics(months, members, None, CHURN, 0.10, AS_OF).orderBy("period_month").collect()
     assert [(row.period_month.month, row.is_latest) for row in rows] == [(5, False), (6, True)]
     assert {fields(row, "predicted_clv_avg", "predicted_customer_count") for row in rows} == {(None, None)}

@@ -79,7 +79,7 @@ def test_media_of_a_customer_type_costs_its_customers(published: Any, views: Spa
         media = sum(amount for (_, name), amount in truth.spend.items() if name.endswith(f"_{kind}"))
         assert direct[f"customer_type:{kind}"] == media
         customers = published.truth.customers
-        assert by_segment[f"customer_type:{kind}"][1] == (customers["customer_type"] == kind).sum()
+        assert by_segment[f"customer_type:{kind}"][1] == int((customers["customer_type"] == kind).sum())
     whole = sum(truth.spend.values())
     for kind in ("customer_type", "region"):
         assert sum(spend for name, (spend, _) in by_segment.items() if name.startswith(f"{kind}:")) == whole
