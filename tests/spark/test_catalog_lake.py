@@ -22,6 +22,9 @@ lake: shop_value
 reporting: {currency: GBP}
 sources:
   orders: {table: shop_input.orders}
+segments: [{type: channel}]
+predictions: {model: bg_nbd, holdout_days: 0}
+forecasts: {months: 0}
 """
 
 

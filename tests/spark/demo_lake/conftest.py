@@ -34,6 +34,18 @@ SOURCES = (
 )
 
 
+LESS_TO_COMPUTE = (
+    "predictions.model=bg_nbd",
+    "predictions.holdout_days=0",
+    "predictions.compare_groups=[]",
+    "forecasts.months=0",
+    "segments=[{type: channel}]",
+    "economics.segment_types=[]",
+    "economics.spend_lag_months=[0]",
+)
+"""Settings for runs that are about publishing, not about figures."""
+
+
 @dataclass(frozen=True)
 class DemoLake:
     """A lake, the settings that name it, and the arguments with which the command line finds the same ones."""
@@ -51,6 +63,15 @@ class DemoLake:
         settings = self.settings.model_copy(update={"lake": str(folder)})
         arguments = (*self.arguments, "--set", f"lake={folder}")
         return replace(self, lake=open_lake(self.lake.spark, settings), settings=settings, arguments=arguments)
+
+    def with_less_to_compute(self) -> DemoLake:
+        """The same lake and sources with settings that leave out what takes long."""
+        from clv_lib.settings import load_settings
+
+        given = [part for override in LESS_TO_COMPUTE for part in ("--set", override)]
+        own = [*self.arguments[3::2], *LESS_TO_COMPUTE]
+        settings = load_settings(ROOT / "conf" / "demo.yaml", own, {}).settings
+        return replace(self, settings=settings, arguments=(*self.arguments, *given))
 
 
 @dataclass(frozen=True)
