@@ -69,8 +69,7 @@ def record(lake: Lake, run: Run, status: str, finished_at: dt.datetime | None = 
         run.started_at,
         finished_at,
     )
-    schema = ", ".join(f"{name} {kind}" for name, kind in PIPELINE_RUNS.schema.items())
-    lake.write_rows(PIPELINE_RUNS, lake.spark.createDataFrame([row], schema), f"run_id = '{run.run_id}'")
+    lake.write_rows(PIPELINE_RUNS, lake.spark.createDataFrame([row], PIPELINE_RUNS.ddl), f"run_id = '{run.run_id}'")
 
 
 def recorded(lake: Lake, run: Run) -> Run | None:

@@ -12,23 +12,11 @@ from typing import Any, NoReturn
 from clv_lib import __version__
 from clv_lib.contracts.inputs import CONTRACTS
 from clv_lib.errors import ConfigurationError, UnknownCommand, did_you_mean, exit_codes
+from clv_lib.steps import STEPS
 
 INTERRUPTED = (130, "interrupted")
 
 _CHOICE = re.compile(r"invalid choice: '(?P<given>[^']*)' \(choose from (?P<allowed>.*)\)")
-
-STEP_NAMES = (
-    "intake",
-    "customers",
-    "segments",
-    "predictions",
-    "experiments",
-    "economics",
-    "recurring",
-    "audit",
-    "publish",
-)
-"""Equal to `clv_lib.pipeline.STEPS`, which would bring Spark with it."""
 
 _EXAMPLES = """\
 examples:
@@ -100,7 +88,7 @@ def _running(commands: Any) -> None:
     _as_of(run)
     _run_options(run)
     step = _command(commands, "step", "running.step", "run one step of a run, for schedulers that start each by itself")
-    step.add_argument("name", metavar="STEP", choices=STEP_NAMES, help=", ".join(STEP_NAMES))
+    step.add_argument("name", metavar="STEP", choices=STEPS, help=", ".join(STEPS))
     _config(step)
     _as_of(step)
     step.add_argument("--allow-older", action="store_true", help="although a later day is published")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clv_lib.contracts.columns import SNAPSHOT, count, money, probability, status
 from clv_lib.contracts.predictions import ordered
-from clv_lib.contracts.recurring import CHURN_TYPES
+from clv_lib.contracts.subscriptions import CHURN_TYPES
 from clv_lib.contracts.types import RATIO, Field, Metric, Rule, Table
 
 GAP_KINDS = ("first", "later", "all")

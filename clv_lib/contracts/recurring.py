@@ -1,4 +1,4 @@
-"""Tables of recurring revenue: the periods that count, what moved per customer and month, and figures of segments."""
+"""Gold tables of recurring revenue: what moved per customer and month, and figures of segments."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from typing import TypedDict
 
 from clv_lib.contracts.columns import SNAPSHOT, count, money, share, status, within
 from clv_lib.contracts.contract_retention import FINAL_MEASURES, RETENTION_IDENTITIES
-from clv_lib.contracts.subscriptions import SUBSCRIPTION_STATUSES
-from clv_lib.contracts.types import MONEY, MONEY_SUM, RATIO, Divisor, Field, Identity, Metric, Rule, Table
+from clv_lib.contracts.subscriptions import CHURN_TYPES
+from clv_lib.contracts.types import MONEY_SUM, RATIO, Divisor, Field, Identity, Metric, Rule, Table
 
 MOVEMENTS = ("new", "reactivation", "expansion", "contraction", "churn")
 """Kinds of movement, each of which has an amount; a month without one is of the kind `none`."""
-
-CHURN_TYPES = ("voluntary", "involuntary", "unknown")
 
 
 class _Declared(TypedDict):
@@ -28,44 +26,6 @@ _BRIDGE = Rule(
     "bridge",
     "mrr_start + new_amount + reactivation_amount + expansion_amount - contraction_amount - churn_amount = mrr_end",
     "start + new + reactivation + expansion - contraction - churn = end",
-)
-
-SUBSCRIPTION_PERIODS = Table(
-    name="subscription_periods",
-    layer="silver",
-    grain="one row per valid period of a subscription that started up to as_of",
-    key=("subscription_period_id",),
-    may_be_empty=True,
-    fields=(
-        Field("subscription_period_id", "string", "Identifies the period.", required=True),
-        Field("subscription_id", "string", "The subscription.", required=True),
-        Field("customer_id", "string", "Who subscribed.", required=True),
-        Field("plan_id", "string", "The plan; NULL: not known."),
-        status("status", "What held during the period; a trial is trialing.", *SUBSCRIPTION_STATUSES),
-        Field("is_paying", "boolean", "Its status is one of recurring.paying_statuses.", required=True),
-        Field(
-            "mrr_amount",
-            MONEY_SUM,
-            "Charge per month of 1/12 year in the reporting currency, 0 unless is_paying.",
-            True,
-            "mrr_amount >= 0",
-        ),
-        Field("currency_code", "string", "Currency of the charge.", required=True),
-        Field(
-            "exchange_rate",
-            "decimal(28,12)",
-            "Rate of the day on which the customer's first period in this currency started.",
-            required=True,
-        ),
-        Field("recurring_amount_original", MONEY, "Charge per bill in its currency, before discounts.", required=True),
-        Field("cancellation_type", "string", "NULL: not known.", check=within("cancellation_type", CHURN_TYPES[:2])),
-        Field("cancellation_reason", "string", "NULL: not known."),
-        Field("started_date", "date", "First day.", required=True),
-        Field(
-            "ended_date", "date", "First day after it; NULL: not ended at as_of.", check="ended_date >= started_date"
-        ),
-    ),
-    measures={"mrr_now": "coalesce(sum(case when ended_date is null then mrr_amount end), 0)"},
 )
 
 MRR_MOVEMENTS = Table(

@@ -1,8 +1,9 @@
-"""The input contract of subscriptions, and the intervals and statuses that its rows may have."""
+"""Subscriptions: the input contract, the intervals and statuses of its rows, and the periods that count."""
 
 from __future__ import annotations
 
-from clv_lib.contracts.types import MONEY, InputContract, InputField
+from clv_lib.contracts.columns import status, within
+from clv_lib.contracts.types import MONEY, MONEY_SUM, Field, InputContract, InputField, Table
 
 BILLING_INTERVALS = ("day", "week", "month", "year")
 SUBSCRIPTION_STATUSES = ("trialing", "active", "past_due", "paused", "unpaid", "canceled")
@@ -57,4 +58,44 @@ SUBSCRIPTIONS = InputContract(
         ),
         InputField("updated_at", "timestamp", "When this version was written; the newest version counts."),
     ),
+)
+
+CHURN_TYPES = ("voluntary", "involuntary", "unknown")
+
+SUBSCRIPTION_PERIODS = Table(
+    name="subscription_periods",
+    layer="silver",
+    grain="one row per valid period of a subscription that started up to as_of",
+    key=("subscription_period_id",),
+    may_be_empty=True,
+    fields=(
+        Field("subscription_period_id", "string", "Identifies the period.", required=True),
+        Field("subscription_id", "string", "The subscription.", required=True),
+        Field("customer_id", "string", "Who subscribed.", required=True),
+        Field("plan_id", "string", "The plan; NULL: not known."),
+        status("status", "What held during the period; a trial is trialing.", *SUBSCRIPTION_STATUSES),
+        Field("is_paying", "boolean", "Its status is one of recurring.paying_statuses.", required=True),
+        Field(
+            "mrr_amount",
+            MONEY_SUM,
+            "Charge per month of 1/12 year in the reporting currency, 0 unless is_paying.",
+            True,
+            "mrr_amount >= 0",
+        ),
+        Field("currency_code", "string", "Currency of the charge.", required=True),
+        Field(
+            "exchange_rate",
+            "decimal(28,12)",
+            "Rate of the day on which the customer's first period in this currency started.",
+            required=True,
+        ),
+        Field("recurring_amount_original", MONEY, "Charge per bill in its currency, before discounts.", required=True),
+        Field("cancellation_type", "string", "NULL: not known.", check=within("cancellation_type", CHURN_TYPES[:2])),
+        Field("cancellation_reason", "string", "NULL: not known."),
+        Field("started_date", "date", "First day.", required=True),
+        Field(
+            "ended_date", "date", "First day after it; NULL: not ended at as_of.", check="ended_date >= started_date"
+        ),
+    ),
+    measures={"mrr_now": "coalesce(sum(case when ended_date is null then mrr_amount end), 0)"},
 )

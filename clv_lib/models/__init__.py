@@ -10,7 +10,7 @@ from clv_lib.models.beta_geometric_beta_binomial import BgBb, PeriodStatistics
 from clv_lib.models.bg_nbd import BgNbd
 from clv_lib.models.discounting import discounted_purchases_if_alive, month_ends, residual_purchases_if_alive
 from clv_lib.models.fitting import CONVERGED, Fitted
-from clv_lib.models.gamma_gamma import GammaGamma
+from clv_lib.models.gamma_gamma import GammaGamma, SpendMoments
 from clv_lib.models.kaplan_meier import Estimate, SurvivalCurve, kaplan_meier
 from clv_lib.models.mbg_nbd import MbgNbd
 from clv_lib.models.nbd import Nbd
@@ -52,6 +52,7 @@ __all__ = [
     "RetentionStatistics",
     "Seasonality",
     "ShiftedBetaGeometric",
+    "SpendMoments",
     "SpendStatistics",
     "SurvivalCurve",
     "SurvivorTable",

@@ -34,6 +34,7 @@ from clv_lib.runs import (
     refuse_older,
     require_silver,
 )
+from clv_lib.steps import STEPS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -42,19 +43,6 @@ if TYPE_CHECKING:
 
 Clock = Callable[[], dt.datetime]
 _PINNED_AT_A_TIME = 4
-
-STEPS: tuple[str, ...] = (
-    "intake",
-    "customers",
-    "segments",
-    "predictions",
-    "experiments",
-    "economics",
-    "recurring",
-    "audit",
-    "publish",
-)
-"""The steps in their order; each reads what the ones before have stored."""
 
 OPTIONAL_SOURCES: Mapping[str, str] = {
     "refunds": "no refunds are known, so values are before refunds",

@@ -40,8 +40,7 @@ def credit_rows(work: Workspace) -> DataFrame | None:
 def write_acquisition_credits(work: Workspace, rows: DataFrame | None) -> Workspace:
     """Write acquisition_credits, without rows if there is no such source."""
     if rows is None:
-        columns = ", ".join(f"{name} {kind}" for name, kind in ACQUISITION_CREDITS.schema.items())
-        return work.write_state(ACQUISITION_CREDITS, work.lake.spark.createDataFrame([], columns))
+        return work.write_state(ACQUISITION_CREDITS, work.frame(ACQUISITION_CREDITS))
     return work.write_state(ACQUISITION_CREDITS, acquisition_credits(rows))
 
 

@@ -44,7 +44,7 @@ def audit(work: Workspace) -> Verdict:
     intakes = of_whole_sources(source_intakes(accounts))
     expected = expectations(AUDITED_TABLES, profiles, IDENTITIES, work.settings.gate, intakes)
     verdict = judge(expected)
-    work.write(DATA_QUALITY_RESULTS, work.lake.spark.createDataFrame(_rows(work, verdict), _schema()))
+    work.write(DATA_QUALITY_RESULTS, work.frame(DATA_QUALITY_RESULTS, _rows(work, verdict)))
     if verdict.status == "failed":
         raise refuse(verdict, _examples(work, verdict))
     return verdict
@@ -95,10 +95,6 @@ def _rows(work: Workspace, verdict: Verdict) -> list[tuple[object, ...]]:
         )
         for result in verdict.results
     ]
-
-
-def _schema() -> str:
-    return ", ".join(f"{name} {kind}" for name, kind in DATA_QUALITY_RESULTS.schema.items())
 
 
 def _examples(work: Workspace, verdict: Verdict) -> dict[tuple[str, str], list[str]]:

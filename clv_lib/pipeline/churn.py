@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.churn import CUSTOMER_SURVIVAL, ORDER_GAPS, SEGMENT_CHURN
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
-from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.metrics.order_gaps import order_gaps, spells_by_segment
 from clv_lib.metrics.segment_churn import model_churn, segment_churn
 from clv_lib.metrics.spells import spell_counts
 from clv_lib.metrics.survival import customer_survival
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyspark.sql import DataFrame
 
-    from clv_lib.contracts.types import Table
     from clv_lib.pipeline.workspace import Workspace
 
 
@@ -42,15 +38,7 @@ def write_churn(work: Workspace, predicted: DataFrame) -> None:
     curves = customer_survival(spells, churn.confidence_level, work.as_of)
     work.write_all(
         *(
-            (table, _frame(work, table, rows))
+            (table, work.frame(table, [tuple(row[name] for name in table.own_columns) for row in rows]))
             for table, rows in ((ORDER_GAPS, gaps), (CUSTOMER_SURVIVAL, curves), (SEGMENT_CHURN, lost))
         )
     )
-
-
-def _frame(work: Workspace, table: Table, rows: Sequence[dict[str, Any]]) -> DataFrame:
-    """Rows made on the driver as a frame of the contract's columns, with its metrics."""
-    kinds = {field.name: field.type for field in table.fields if field not in table.metrics}
-    schema = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
-    made = work.lake.spark.createDataFrame([tuple(row[name] for name in kinds) for row in rows], schema)
-    return made.withColumns(metrics_of(table)).select(*table.columns)

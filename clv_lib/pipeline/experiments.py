@@ -11,7 +11,6 @@ from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.experiments.assignments import accountable_assignments, assigned_customers, judged_assignments
 from clv_lib.experiments.cells import experiment_cells, unaffected_types
 from clv_lib.experiments.results import result_rows
-from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.pipeline.attributes import attribute_columns
 from clv_lib.segments.definitions import present_segment_types
 
@@ -43,7 +42,5 @@ def experiments(work: Workspace) -> Workspace:
         )
         metrics = METRICS if work.run.value_basis == CONTRIBUTION_MARGIN else (NET_REVENUE,)
         results = result_rows([row.asDict() for row in cells.collect()], metrics, settings, work.as_of)
-    found = work.lake.spark.createDataFrame(results, EXPERIMENT_RESULTS.own_ddl)
-    figures = found.withColumns(metrics_of(EXPERIMENT_RESULTS)).select(*EXPERIMENT_RESULTS.columns)
-    work.write(EXPERIMENT_RESULTS, figures)
+    work.write(EXPERIMENT_RESULTS, work.frame(EXPERIMENT_RESULTS, results))
     return work

@@ -54,9 +54,7 @@ def write_forecasts(work: Workspace) -> None:
     else:
         parts = _forecasts(work, cohorts, plan)
     tables = (REVENUE_FORECASTS, FORECAST_BACKTEST, FORECAST_ACCURACY)
-    work.write_all(
-        *((table, work.lake.spark.createDataFrame(rows, table.ddl)) for table, rows in zip(tables, parts, strict=True))
-    )
+    work.write_all(*((table, work.frame(table, rows)) for table, rows in zip(tables, parts, strict=True)))
 
 
 def _forecasts(work: Workspace, cohorts: pd.DataFrame, plan: list[PlannedMonth]) -> list[list[tuple[object, ...]]]:

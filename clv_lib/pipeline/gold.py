@@ -57,7 +57,7 @@ def _rfm_rules(work: Workspace) -> DataFrame:
     rows = [
         (rule_set, f"{r}{f}{m}", r, f, m, name) for rule_set in RULE_SETS for r, f, m, name in named_codes(rule_set)
     ]
-    return work.lake.spark.createDataFrame(rows, RFM_SEGMENT_RULES.ddl)
+    return work.frame(RFM_SEGMENT_RULES, rows)
 
 
 def segments(work: Workspace) -> Workspace:
@@ -107,7 +107,7 @@ def _write_segments(work: Workspace, predicted: DataFrame) -> None:
 def _write_cohorts(work: Workspace) -> None:
     """The definitions of metrics; cohort_metrics, then the forecasts, whose past is compared with them."""
     rows = metric_definitions(GOLD_TABLES, __version__)
-    work.write(METRIC_DEFINITIONS, work.lake.spark.createDataFrame(rows, METRIC_DEFINITIONS.ddl))
+    work.write(METRIC_DEFINITIONS, work.frame(METRIC_DEFINITIONS, rows))
     types = [kind.name for kind in work.settings.segments if isinstance(kind, CohortSegments)]
     months, members = work.read(CUSTOMER_MONTHS), work.read(CUSTOMER_SEGMENTS)
     work.write(COHORT_METRICS, cohort_metrics(months, members, types, work.as_of))

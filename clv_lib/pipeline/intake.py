@@ -94,7 +94,7 @@ def _states_of_orders(work: Workspace, rates: DataFrame | None) -> tuple[Workspa
     if refunds is not None:
         work = work.write_state(CUSTOMER_REFUNDS, refunding.customer_refunds(refunds))
     else:
-        work = work.write_state(CUSTOMER_REFUNDS, _no_rows(work, CUSTOMER_REFUNDS.schema))
+        work = work.write_state(CUSTOMER_REFUNDS, work.frame(CUSTOMER_REFUNDS))
     stored_refunds = work.read(CUSTOMER_REFUNDS) if refunds is not None else None
     accepted = orders.where(F.col("disposition") == ACCEPTED)
     valued = refunding.with_refunds(in_reporting_currency(accepted), stored_refunds)
@@ -278,10 +278,6 @@ _STORED: dict[str, Callable[[Workspace, str], DataFrame]] = {
     LINE_REFUNDS: _stored_refunds,
     "subscriptions": stored_subscriptions,
 }
-
-
-def _no_rows(work: Workspace, schema: dict[str, str]) -> DataFrame:
-    return work.lake.spark.createDataFrame([], ", ".join(f"{name} {kind}" for name, kind in schema.items()))
 
 
 def _union(frames: list[DataFrame]) -> DataFrame:

@@ -8,9 +8,9 @@ from pyspark.sql import functions as F
 
 from clv_lib.contracts.churn import CHURN_REASONS
 from clv_lib.contracts.contract_retention import CONTRACT_RETENTION
-from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, SUBSCRIPTION_PERIODS
+from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
-from clv_lib.metrics.catalogue import metrics_of
+from clv_lib.contracts.subscriptions import SUBSCRIPTION_PERIODS
 from clv_lib.orders.disposition import ACCEPTED, disposition_totals, repeated_ids
 from clv_lib.recurring.churn_reasons import churn_reasons
 from clv_lib.recurring.contract_retention import (
@@ -48,8 +48,7 @@ def subscription_rows(work: Workspace, rates: DataFrame | None) -> DataFrame | N
 def write_subscription_periods(work: Workspace, rows: DataFrame | None) -> Workspace:
     """Write subscription_periods, without rows if there is no such source."""
     if rows is None:
-        columns = ", ".join(f"{name} {kind}" for name, kind in SUBSCRIPTION_PERIODS.schema.items())
-        return work.write_state(SUBSCRIPTION_PERIODS, work.lake.spark.createDataFrame([], columns))
+        return work.write_state(SUBSCRIPTION_PERIODS, work.frame(SUBSCRIPTION_PERIODS))
     return work.write_state(SUBSCRIPTION_PERIODS, subscription_periods(rows, work.settings.recurring, work.as_of))
 
 
@@ -90,5 +89,4 @@ def _contract_retention(work: Workspace) -> DataFrame:
         work.settings.churn.lifetime_cap_months,
     )
     rows = retention_rows([row.asDict() for row in counts], terms, work.as_of)
-    found = work.lake.spark.createDataFrame(rows, CONTRACT_RETENTION.own_ddl)
-    return found.withColumns(metrics_of(CONTRACT_RETENTION)).select(*CONTRACT_RETENTION.columns)
+    return work.frame(CONTRACT_RETENTION, rows)

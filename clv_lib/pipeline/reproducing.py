@@ -11,12 +11,13 @@ from clv_lib.contracts import PUBLISHED_TABLES
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.errors import ConfigurationError, ContractError
 from clv_lib.lake import PinnedSource, pin_source, reported
-from clv_lib.pipeline import STEPS, compute, open_lake
+from clv_lib.pipeline import compute, open_lake
 from clv_lib.pipeline.progress import Progress
 from clv_lib.pipeline.workspace import Workspace
 from clv_lib.quality.comparison import Comparison, compared, comparison
 from clv_lib.runs import new_run, require_stored
 from clv_lib.settings import load_settings
+from clv_lib.steps import STEPS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -13,6 +13,7 @@ from pyspark import StorageLevel
 from clv_lib.contracts.inputs import CONTRACTS
 from clv_lib.contracts.types import Table
 from clv_lib.lake import Lake, PinnedSource, read_source
+from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.orders.mapping import map_source
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class Workspace:
         if table.layer == "silver":
             return self.lake.read_state(table, self.run.silver_versions[table.name])
         return self.lake.read_snapshot(table, self.run.run_id)
+
+    def frame(self, table: Table, rows: Sequence[tuple[object, ...]] = ()) -> DataFrame:
+        """Rows that were made on the driver, with the columns of the table that are no metrics, and its metrics."""
+        made = self.lake.spark.createDataFrame(list(rows), table.own_ddl)
+        return made.withColumns(metrics_of(table)).select(*table.columns) if table.metrics else made
 
     def keep(self, frame: DataFrame) -> DataFrame:
         """The frame, kept on the executors' disks for several uses until the step ends.

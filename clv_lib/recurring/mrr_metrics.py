@@ -11,7 +11,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from clv_lib import periods
-from clv_lib.contracts.recurring import CHURN_TYPES, MOVEMENTS, MRR_METRICS
+from clv_lib.contracts.recurring import MOVEMENTS, MRR_METRICS
+from clv_lib.contracts.subscriptions import CHURN_TYPES
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.metrics.ratios import normal_quantile, published, wilson_lower, wilson_upper

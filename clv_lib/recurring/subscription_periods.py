@@ -11,7 +11,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.inputs import PERIODS_TOGETHER, subscription_rules
-from clv_lib.contracts.recurring import CHURN_TYPES, SUBSCRIPTION_PERIODS
+from clv_lib.contracts.subscriptions import CHURN_TYPES, SUBSCRIPTION_PERIODS
 from clv_lib.contracts.types import MONEY, MONEY_SUM
 from clv_lib.orders.currency import converted, normalised_currency, with_exchange_rate
 from clv_lib.orders.disposition import (
@@ -26,7 +26,8 @@ from clv_lib.orders.disposition import (
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from clv_lib.settings.models import Recurring, Settings
+    from clv_lib.settings.models import Settings
+    from clv_lib.settings.recurring import Recurring
 
 PERIOD_KEY = "subscription_period_id"
 

@@ -17,6 +17,8 @@ from clv_lib.models import (
     Fitted,
     FloatArray,
     GammaGamma,
+    SpendMoments,
+    SurvivorTable,
     TransactionModel,
     gradient_of_product,
     mean_interval,
@@ -166,24 +168,32 @@ def _forecast(
     if spend.model is None:
         return figures
     positive = np.maximum(m, 0.0)
-    moments = spend.model.spend_moments(x, positive)
-    spend_gradient = spend.model.expected_spend_gradient(x, positive)
+    spent = (spend.model.spend_moments(x, positive), spend.model.expected_spend_gradient(x, positive))
+    covariances = (covariance, spend.log_covariance)
+    return figures | _of_value((alive, gradient), (table, residual), spent, covariances, level)
+
+
+def _of_value(
+    alive_and_gradient: tuple[FloatArray, FloatArray],
+    table_and_residual: tuple[SurvivorTable, Residual],
+    spent: tuple[SpendMoments, FloatArray],
+    covariances: tuple[FloatArray, FloatArray],
+    level: float,
+) -> dict[str, FloatArray]:
+    """Figures of value by name, from P(alive), what survivors do, and what they spend, each with its gradient."""
+    alive, gradient = alive_and_gradient
+    table, residual = table_and_residual
+    moments, spend_gradient = spent
     value = value_forecast(alive, gradient, table, moments, spend_gradient)
-    ends = value_interval(level, value, alive, table, moments, (covariance, spend.log_covariance))
-    return figures | {
+    ends = value_interval(level, value, alive, table, moments, covariances)
+    return {
         "expected_order_value": moments.mean,
         "expected_value": value.mean,
         **_around("expected_value", value.mean, (ends.mean_low, ends.mean_high)),
         **_ends("value", (ends.low, ends.high)),
         "value_variance": value.own_variance,
         **_by_parameter(VALUE_GRADIENT, np.concatenate([value.order_gradient, value.spend_gradient], axis=1)),
-        **_of_residual(
-            (alive, gradient),
-            residual,
-            (moments.mean, spend_gradient),
-            (covariance, spend.log_covariance),
-            level,
-        ),
+        **_of_residual((alive, gradient), residual, (moments.mean, spend_gradient), covariances, level),
     }
 
 

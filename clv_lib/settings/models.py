@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -15,6 +15,7 @@ from clv_lib.settings.experiments import Experiments
 from clv_lib.settings.forecasts import Forecasts
 from clv_lib.settings.numbers import Count, Money, Share, no_boolean
 from clv_lib.settings.predictions import AUTO, FIRST_ORDER_VALUE_BAND, NO_GROUPS, Predictions
+from clv_lib.settings.recurring import Recurring
 from clv_lib.settings.segments import (
     AttributeSegments,
     ChannelSegments,
@@ -31,7 +32,6 @@ FIXED_SPARK_KEYS = {
 }
 
 
-SubscriptionStatus = Annotated[Literal["trialing", "active", "past_due", "paused", "unpaid"], BeforeValidator(lower)]
 LowerText = Annotated[str, BeforeValidator(lower), Field(min_length=1)]
 
 
@@ -107,37 +107,6 @@ class SmallSegments(Section):
         description="Segments with fewer customers are published together, as segment suppressed of their type; 0: "
         "all are shown.",
     )
-
-
-class Recurring(Section):
-    """What counts as recurring revenue; the vendors of billing software differ in each of these."""
-
-    paying_statuses: tuple[SubscriptionStatus, ...] = Field(
-        default=("active", "past_due"),
-        description="Statuses of a subscription period in which its charge counts; in the others it counts 0.",
-    )
-    subtract_discounts: bool = Field(default=True, description="Take discounts off; false: list prices count.")
-    end_is_inclusive: bool = Field(
-        default=False, description="ended_date is the last day of a period; false: the first day after it."
-    )
-    reactivation_window_months: Count | None = Field(
-        default=None,
-        description="Months without recurring revenue after which a returning customer is new again; none: never.",
-    )
-    minimum_lifetimes: Count = Field(
-        default=30, description="With fewer lifetimes of subscribers than this in a segment no retention is fitted."
-    )
-    retention_counts_reactivated: bool = Field(
-        default=False,
-        description="Net and gross retention count customers of 12 months ago who had left in between and came back.",
-    )
-
-    @field_validator("paying_statuses")
-    @classmethod
-    def _named_once(cls, statuses: tuple[str, ...]) -> tuple[str, ...]:
-        if not statuses or len(set(statuses)) < len(statuses):
-            raise check.refusal("these are not statuses", expected="one or more statuses, each once")
-        return statuses
 
 
 class Gate(Section):

@@ -10,8 +10,9 @@ import pytest
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.contract_retention import CONTRACT_RETENTION
-from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, RECURRING_IDENTITIES, SUBSCRIPTION_PERIODS
+from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, RECURRING_IDENTITIES
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
+from clv_lib.contracts.subscriptions import SUBSCRIPTION_PERIODS
 from clv_lib.pipeline import begin
 from clv_lib.pipeline.audit import stored_profile
 from clv_lib.pipeline.recurring import recurring, stored_subscriptions, subscription_rows, write_subscription_periods

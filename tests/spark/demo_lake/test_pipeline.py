@@ -17,8 +17,9 @@ from clv_lib.contracts.control import PIPELINE_RUNS
 from clv_lib.contracts.identities import IDENTITIES
 from clv_lib.contracts.types import Table
 from clv_lib.lake import register_views
-from clv_lib.pipeline import STEPS, run_all
+from clv_lib.pipeline import run_all
 from clv_lib.quality.profile import structure_faults
+from clv_lib.steps import STEPS
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession

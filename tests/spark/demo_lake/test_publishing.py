@@ -21,7 +21,8 @@ from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM
 from clv_lib.contracts.segments import SEGMENTS
 from clv_lib.errors import ConflictError, LakeError, QualityGateFailed
 from clv_lib.lake import Pointer, Publication, register_views
-from clv_lib.pipeline import STEPS, run_all, run_step
+from clv_lib.pipeline import run_all, run_step
+from clv_lib.steps import STEPS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
