@@ -27,11 +27,13 @@ STARTED = "started"
 GATE_FAILED = "gate_failed"
 PUBLISHED = "published"
 SUPERSEDED = "superseded"
+FOLLOWED_SOURCES = ("orders", "refunds", "exchange_rates")
+"""Sources whose changes a refresh follows; the others are read whole, they are small."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `silver_versions` and `value_basis` are known once the intake has been written."""
+    """One run. What begins with `silver_versions` is known once the intake has been written."""
 
     run_id: str
     as_of: dt.date
@@ -41,6 +43,10 @@ class Run:
     started_at: dt.datetime
     code_version: str = field(default_factory=code_version)
     silver_versions: Mapping[str, int] = field(default_factory=dict)
+    source_ids: Mapping[str, str] = field(default_factory=dict)
+    silver_definition: str | None = None
+    refreshed_from: str | None = None
+    rebuild_reason: str | None = None
     value_basis: str | None = None
 
 
@@ -54,6 +60,15 @@ def new_run(settings: Settings, as_of: dt.date, input_versions: Mapping[str, str
     )
 
 
+def silver_definition(settings: Settings) -> str:
+    """Hash of what makes silver besides the inputs' versions and as_of: settings of the orders, and the code."""
+    recorded = json.loads(recorded_text(settings))
+    sources = {name: recorded["sources"].get(name) for name in FOLLOWED_SOURCES}
+    parts = [recorded["reporting"], recorded["orders"], recorded["silver"]["customer_buckets"]]
+    determined_by = [code_version(), *parts, sources]
+    return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def record(lake: Lake, run: Run, status: str, finished_at: dt.datetime | None = None) -> None:
     """Write the run's row; an earlier row of the same run is replaced."""
     row = (
@@ -65,6 +80,10 @@ def record(lake: Lake, run: Run, status: str, finished_at: dt.datetime | None = 
         run.configuration,
         dict(run.input_versions),
         dict(run.silver_versions),
+        dict(run.source_ids),
+        run.silver_definition,
+        run.refreshed_from,
+        run.rebuild_reason,
         run.value_basis,
         run.started_at,
         finished_at,
@@ -74,15 +93,22 @@ def record(lake: Lake, run: Run, status: str, finished_at: dt.datetime | None = 
 
 def recorded(lake: Lake, run: Run) -> Run | None:
     """The run as an earlier step or attempt recorded it, or None."""
-    row = _row(lake, run.run_id)
+    row = recorded_row(lake, run.run_id)
     if row is None:
         return None
-    return replace(run, silver_versions=dict(row["silver_versions"]), value_basis=row["value_basis"])
+    found = ("silver_definition", "refreshed_from", "rebuild_reason", "value_basis")
+    return replace(
+        run,
+        input_versions=dict(row["input_versions"]),
+        silver_versions=dict(row["silver_versions"]),
+        source_ids=dict(row["source_ids"] or {}),
+        **{name: row[name] for name in found},
+    )
 
 
 def recorded_status(lake: Lake, run_id: str) -> str | None:
     """The last recorded status of a run, or None."""
-    row = _row(lake, run_id)
+    row = recorded_row(lake, run_id)
     return None if row is None else str(row["status"])
 
 
@@ -92,7 +118,8 @@ def published_runs(lake: Lake) -> list[str]:
     return [row["run_id"] for row in rows.orderBy(F.desc("finished_at")).select("run_id").collect()]
 
 
-def _row(lake: Lake, run_id: str) -> Row | None:
+def recorded_row(lake: Lake, run_id: str) -> Row | None:
+    """The row of `pipeline_runs` of a run, or None."""
     if not lake.exists(PIPELINE_RUNS):
         return None
     rows = lake.read_rows(PIPELINE_RUNS).where(F.col("run_id") == run_id).collect()

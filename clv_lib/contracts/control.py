@@ -52,6 +52,18 @@ PIPELINE_RUNS = Table(
         Field(
             "silver_versions", "map<string,bigint>", "Silver table to the Delta version this run read.", required=True
         ),
+        Field(
+            "source_ids",
+            "map<string,string>",
+            "Source to the id of its Delta table, for those that a refresh follows: a table made anew has another one.",
+        ),
+        Field(
+            "silver_definition",
+            "string",
+            "Hash of the settings and the code that make silver; a refresh goes on from silver of the same one.",
+        ),
+        Field("refreshed_from", "string", "The run from whose silver this one went on; NULL: all was read anew."),
+        Field("rebuild_reason", "string", "Why all was read anew; NULL: it was not."),
         Field("value_basis", "string", "What value is measured in."),
         Field("started_at", "timestamp", "When the run began (clock of the driver).", required=True),
         Field("finished_at", "timestamp", "When it was published or failed."),

@@ -39,18 +39,6 @@ IDENTITIES: tuple[Identity, ...] = (
         "each customer has exactly one first order",
     ),
     Identity(
-        "customers_have_latest_orders",
-        (("customer_metrics", "customers"),),
-        (("customer_orders", "latest"),),
-        "each customer has exactly one latest order",
-    ),
-    Identity(
-        "running_value_ends_at_value",
-        (("customer_orders", "last_cumulative_net"),),
-        (("customer_metrics", "net"),),
-        "the running value of the latest order is the customer's value",
-    ),
-    Identity(
         "rfm_covers_customers",
         (("customer_rfm", "customers"),),
         (("customer_metrics", "customers"),),

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from clv_lib.contracts.types import MONEY, MONEY_SUM, Field, Rule, Table
+from clv_lib.contracts.types import MONEY, MONEY_SUM, ComputedField, Field, Rule, Table
 
 TRAILING_DAYS = (30, 90, 365)
 """Lengths of the trailing and of the first-days windows, in days."""
+
+NO_DAY = "1970-01-01"
+"""Month of rows whose day cannot be read: a partition has to have one."""
+
+_CUSTOMER_BUCKET = Field(
+    "customer_bucket",
+    "int",
+    "Hash of customer_id modulo silver.customer_buckets: with the month, what a refresh replaces at once.",
+    True,
+    "customer_bucket >= 0",
+)
+_BY_TIME = "over (partition by customer_id order by ordered_date, ordered_at, order_id)"
 
 CUSTOMER_ORDERS = Table(
     name="customer_orders",
     layer="silver",
     grain="one row per valid order up to as_of",
     key=("order_id",),
-    partition_by=("ordered_month",),
+    partition_by=("ordered_month", "customer_bucket"),
     fields=(
         Field("order_id", "string", "Identifies the order.", required=True),
         Field("customer_id", "string", "Who ordered.", required=True),
@@ -31,18 +43,11 @@ CUSTOMER_ORDERS = Table(
             "occasion_number >= 1",
         ),
         Field("is_first_order", "boolean", "order_number is 1.", required=True),
-        Field("is_latest_order", "boolean", "No later order is known at as_of.", required=True),
         Field(
             "days_since_previous_order",
             "int",
             "Days since the order before; NULL for the first.",
             check="days_since_previous_order >= 0",
-        ),
-        Field(
-            "days_until_next_order",
-            "int",
-            "Days until the next order; NULL: none yet (open gap).",
-            check="days_until_next_order >= 0",
         ),
         Field(
             "days_since_first_order",
@@ -70,7 +75,12 @@ CUSTOMER_ORDERS = Table(
             "refund_amount >= 0",
         ),
         Field("net_amount", MONEY, "Goods after discounts and refunds, reporting currency.", required=True),
-        Field("margin_amount", MONEY, "net_amount less cost of goods, fulfilment and fees; NULL: cost not known."),
+        Field("cost_amount", MONEY, "Cost of goods, fulfilment and fees, reporting currency; NULL: cost not known."),
+        Field(
+            "margin_amount",
+            MONEY,
+            "net_amount less cost_amount, plus the cost recovered by refunds; NULL: cost not known.",
+        ),
         Field("cumulative_net_amount", MONEY_SUM, "net_amount of the customer's orders up to this one.", required=True),
         Field(
             "cumulative_margin_amount",
@@ -95,9 +105,31 @@ CUSTOMER_ORDERS = Table(
             True,
             "net_amount_original >= 0",
         ),
+        Field(
+            "source_row_count",
+            "bigint",
+            "Rows of the source that make up the order: its lines, or 1.",
+            True,
+            "source_row_count >= 1",
+        ),
         Field("ordered_date", "date", "Day of the order in reporting time.", required=True),
         Field("ordered_at", "timestamp", "Instant of the order (UTC).", required=True),
         Field("ordered_month", "date", "First day of the month of ordered_date.", required=True),
+        _CUSTOMER_BUCKET,
+    ),
+    computed_on_read=(
+        ComputedField(
+            "days_until_next_order",
+            "int",
+            "Days until the customer's next order; NULL: none yet (open gap).",
+            f"datediff(lead(ordered_date) {_BY_TIME}, ordered_date)",
+        ),
+        ComputedField(
+            "is_latest_order",
+            "boolean",
+            "No later order of the customer is known at as_of.",
+            f"lead(order_id) {_BY_TIME} is null",
+        ),
     ),
     rules=(
         Rule("first_order_has_number_1", "is_first_order = (order_number = 1)", "is_first_order marks order_number 1"),
@@ -106,14 +138,17 @@ CUSTOMER_ORDERS = Table(
             "abs(net_amount - (gross_amount - discount_amount - refund_amount)) <= 0.0002",
             "net = gross - discount - refund",
         ),
+        Rule(
+            "running_value_starts_at_value",
+            "not is_first_order or cumulative_net_amount = net_amount",
+            "the running value of a first order is its own",
+        ),
     ),
     measures={
         "net": "sum(net_amount)",
         "refunds": "sum(refund_amount)",
         "orders": "count(1)",
         "customers": "count_if(is_first_order)",
-        "latest": "count_if(is_latest_order)",
-        "last_cumulative_net": "sum(case when is_latest_order then cumulative_net_amount end)",
     },
 )
 
@@ -122,6 +157,7 @@ CUSTOMER_REFUNDS = Table(
     layer="silver",
     grain="one row per valid refund up to as_of",
     key=("refund_id",),
+    partition_by=("refunded_month", "customer_bucket"),
     may_be_empty=True,
     fields=(
         Field("refund_id", "string", "Identifies the refund.", required=True),
@@ -141,6 +177,8 @@ CUSTOMER_REFUNDS = Table(
         Field("refund_amount_original", MONEY, "Currency of the refund.", True, "refund_amount_original >= 0"),
         Field("refunded_date", "date", "Day of the refund in reporting time.", required=True),
         Field("refunded_at", "timestamp", "Instant of the refund (UTC).", required=True),
+        Field("refunded_month", "date", "First day of the month of refunded_date.", required=True),
+        _CUSTOMER_BUCKET,
     ),
     measures={"refunds": "coalesce(sum(refund_amount), 0)"},
 )
@@ -150,7 +188,7 @@ CUSTOMER_MONTHS = Table(
     layer="silver",
     grain="one row per customer and calendar month with an order or a refund; every fact adds up over months",
     key=("customer_id", "month"),
-    partition_by=("month",),
+    partition_by=("month", "customer_bucket"),
     fields=(
         Field("customer_id", "string", "The customer.", required=True),
         Field("month", "date", "First day of the month.", required=True),
@@ -217,6 +255,7 @@ CUSTOMER_MONTHS = Table(
             check="longest_gap_days >= 1",
         ),
         Field("first_order_channel", "string", "Channel of the customer's first order, in its month only."),
+        _CUSTOMER_BUCKET,
     ),
     rules=(
         Rule("days_up_to_orders", "active_day_count <= order_count", "no more active days than orders"),
@@ -233,6 +272,28 @@ CUSTOMER_MONTHS = Table(
         "refunds": "sum(refund_amount)",
         "refunds_by_refund_date": "sum(refund_by_refund_date_amount)",
     },
+)
+
+ROWS_PUT_ASIDE = Table(
+    name="rows_put_aside",
+    layer="silver",
+    grain="one row per row of orders and refunds that gives no order and no refund, with what became of it",
+    key=(),
+    partition_by=("source_name", "row_month"),
+    may_be_empty=True,
+    fields=(
+        Field("source_name", "string", "orders, refunds, or refund_lines: refunds made of order lines.", required=True),
+        Field("row_key", "string", "order_id of orders, refund_id of refunds; NULL: it has none."),
+        Field("order_id", "string", "The order that the row is or names."),
+        Field("customer_id", "string", "The customer that the row names."),
+        Field("disposition", "string", "What became of the row: quarantined, anonymous, cancelled, ...", required=True),
+        Field("reasons", "array<string>", "Every rule that the row broke.", required=True),
+        Field("amount_original", MONEY, "Money of the row in its currency; NULL: unreadable."),
+        Field("currency_code", "string", "Currency of the row."),
+        Field("row_date", "date", "Day of the order or refund in reporting time; NULL: unreadable."),
+        Field("payload", "string", "The row of the source as JSON, of quarantined rows only."),
+        Field("row_month", "date", f"First day of the month of row_date; {NO_DAY}: unreadable.", required=True),
+    ),
 )
 
 QUARANTINED_ROWS = Table(
@@ -272,5 +333,5 @@ CONSERVATION = Table(
     ),
 )
 
-STATE_TABLES: tuple[Table, ...] = (CUSTOMER_ORDERS, CUSTOMER_REFUNDS, CUSTOMER_MONTHS)
+STATE_TABLES: tuple[Table, ...] = (CUSTOMER_ORDERS, CUSTOMER_REFUNDS, CUSTOMER_MONTHS, ROWS_PUT_ASIDE)
 INTAKE_TABLES: tuple[Table, ...] = (QUARANTINED_ROWS, CONSERVATION)

@@ -62,6 +62,20 @@ class Metric(Field):
 
 
 @dataclass(frozen=True)
+class ComputedField:
+    """A column that readers get from the view of a table, computed from its stored columns by `sql`.
+
+    It would change whenever a later row arrives; computed on read, rows that are stored need not change for that, and a
+    query that does not select it does not pay for it.
+    """
+
+    name: str
+    type: str
+    meaning: str
+    sql: str
+
+
+@dataclass(frozen=True)
 class Rule:
     """A SQL predicate over one row of a table that must hold; NULL counts as broken."""
 
@@ -89,6 +103,7 @@ class Table:
     partition_by: tuple[str, ...] = ()
     may_be_empty: bool = False
     adds_up_over: str | None = None
+    computed_on_read: tuple[ComputedField, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from clv_lib.contracts.types import Table
 from clv_lib.errors import ClvError, ConflictError, ContractError, EnvironmentFault, LakeError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
 
 SNAPSHOT_COLUMN = "snapshot_id"
 _SNAPSHOT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
@@ -107,6 +107,37 @@ class Lake:
         with reported(self.place(table), "written"):
             self._save(table, conform(frame, table), {"userMetadata": checked_snapshot_id(run_id)})
             return self._commit_of(table, run_id)
+
+    def replace_in_state(
+        self, table: Table, frame: DataFrame, where: str, run_id: str, base_version: int
+    ) -> tuple[int, int]:
+        """Replace the partitions of a silver table that a predicate selects; the rest is as in `base_version`.
+
+        If a run wrote to the table since, it is set back first. ConflictError if another run writes meanwhile, since
+        its partitions would then be taken for those of the base. Returns the version and the rows written.
+        """
+        self.ensure(table)
+        with reported(self.place(table), "written"):
+            read = self._latest(table)["version"]
+            if read != base_version:
+                self.spark.sql(f"RESTORE TABLE {self.reference(table)} TO VERSION AS OF {base_version}").collect()
+                read = self._latest(table)["version"]
+            self._save(
+                table, conform(frame, table), {"replaceWhere": where, "userMetadata": checked_snapshot_id(run_id)}
+            )
+            written = self._latest(table)
+            if (written["userMetadata"], written["readVersion"], written["version"]) != (run_id, read, read + 1):
+                raise ConflictError(
+                    "another run wrote the same table at the same time",
+                    where=self.place(table),
+                    expected=f"version {read + 1} written by run {run_id}",
+                    found=f"version {written['version']} written by {written['userMetadata'] or 'someone else'}",
+                    next_step="nothing is broken; let one run end before the next one starts, and run again",
+                )
+            return int(written["version"]), int(written["operationMetrics"].get("numOutputRows", 0))
+
+    def _latest(self, table: Table) -> Row:
+        return self.spark.sql(f"DESCRIBE HISTORY {self.reference(table)} LIMIT 1").collect()[0]
 
     def read_snapshot(self, table: Table, snapshot_id: str) -> DataFrame:
         """The rows of one snapshot with the contract's columns."""

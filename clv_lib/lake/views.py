@@ -20,7 +20,8 @@ def view_query(lake: Lake, table: Table, publication: Publication) -> str:
     A gold table is filtered by the pointer, so its view never has to change; a silver table is read at the version
     that the publication names.
     """
-    columns = ", ".join(f"`{name}`" for name in table.columns)
+    computed = [f"CAST({field.sql} AS {field.type}) AS `{field.name}`" for field in table.computed_on_read]
+    columns = ", ".join([*(f"`{name}`" for name in table.columns), *computed])
     if table.layer == "silver":
         version = int(publication.silver_versions[table.name])
         return f"SELECT {columns} FROM {lake.reference(table)} VERSION AS OF {version}"

@@ -24,7 +24,7 @@ def months_as_of(months: DataFrame, orders: DataFrame, refunds: DataFrame, day: 
     this_month = F.lit(month_start(day))
     begun = customer_months(
         orders.where((F.col("ordered_month") == this_month) & (F.col("ordered_date") <= F.lit(day))),
-        refunds.where((F.trunc("refunded_date", "month") == this_month) & (F.col("refunded_date") <= F.lit(day))),
+        refunds.where((F.col("refunded_month") == this_month) & (F.col("refunded_date") <= F.lit(day))),
     )
     earlier = months.where(F.col("month") < this_month)
     known = earlier.select(*CUSTOMER_MONTHS.columns).unionByName(begun)
@@ -53,6 +53,7 @@ def _given_back() -> dict[str, Column]:
     return {
         "customer_id": F.col("customer_id"),
         "month": F.trunc("ordered_date", "month"),
+        "customer_bucket": F.col("customer_bucket"),
         "refund_amount": -amount,
         "net_amount": amount,
         "margin_amount": margin,

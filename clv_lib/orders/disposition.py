@@ -126,14 +126,19 @@ def with_disposition(rows: DataFrame, disposition: Column) -> DataFrame:
 
 def counted(rows: DataFrame, source_name: str, amount: str, disposition: Column) -> DataFrame:
     """What `totals` adds up: the key of `conservation`, `row_count` 1 and the row's `amount`. Grain: kept."""
-    is_code = F.col("currency_code").rlike(r"\A[A-Z]{3}\z")
     return rows.select(
         F.lit(source_name).alias("source_name"),
-        F.when(is_code, F.col("currency_code")).otherwise(UNREADABLE_CURRENCY).alias("currency_code"),
+        currency_counted(),
         disposition.alias("disposition"),
         F.lit(1).alias("row_count"),
         F.col(amount).alias("amount"),
     )
+
+
+def currency_counted() -> Column:
+    """The row's currency, `?` where it is no code."""
+    is_code = F.col("currency_code").rlike(r"\A[A-Z]{3}\z")
+    return F.when(is_code, F.col("currency_code")).otherwise(UNREADABLE_CURRENCY).alias("currency_code")
 
 
 def totals(counted_rows: DataFrame) -> DataFrame:

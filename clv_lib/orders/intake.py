@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.inputs import NEGATIVE_ORDER, order_rules
+from clv_lib.contracts.types import MONEY
 from clv_lib.orders.currency import converted, normalised_currency, with_exchange_rate
 from clv_lib.orders.disposition import (
     ACCEPTED,
@@ -50,7 +51,7 @@ def with_order_dispositions(
     judged: DataFrame, repeated: DataFrame | None, settings: Settings, as_of: dt.date
 ) -> DataFrame:
     """Judged orders with one `disposition` each. Grain: kept. `repeated` are hashes from `repeated_ids`, or None."""
-    resolved = with_versions_resolved(judged, ORDER_KEY, repeated)
+    resolved = with_versions_resolved(judged, ORDER_KEY, repeated).withColumn("source_row_count", F.lit(1))
     return with_disposition(resolved, F.coalesce("version_disposition", _own_disposition(settings, as_of))).drop(
         *_WORKING
     )
@@ -73,8 +74,8 @@ def _own_disposition(settings: Settings, as_of: dt.date) -> Column:
 def in_reporting_currency(orders: DataFrame) -> DataFrame:
     """Accepted orders with their amounts converted; the original net amount is kept. Grain: order, kept.
 
-    `discount_amount` is gross less net after conversion, so that the three agree exactly. `margin_cost_amount`
-    is cost, fulfilment and fees together, NULL where the cost of goods is not known.
+    `discount_amount` is gross less net after conversion, so that the three agree exactly. `cost_amount` becomes cost,
+    fulfilment and fees together, NULL where the cost of goods is not known.
     """
     gross, net = converted("gross_amount"), converted("net_amount")
     costs = converted("cost_amount") + converted("fulfilment_cost_amount") + converted("payment_fee_amount")
@@ -88,5 +89,6 @@ def in_reporting_currency(orders: DataFrame) -> DataFrame:
         F.col("net_amount").alias("net_amount_original"),
         gross.alias("gross_amount"),
         (gross - net).alias("discount_amount"),
-        costs.alias("margin_cost_amount"),
+        costs.cast(MONEY).alias("cost_amount"),
+        "source_row_count",
     )

@@ -21,6 +21,8 @@ _ADDED_UP = (
     "payment_fee_amount",
     "total_amount",
 )
+LINE_REFUND_ENDING = "#refund"
+"""Ends the ids of refunds that are made of negative lines."""
 _HEADER = ("customer_id", "currency_code")
 
 
@@ -53,6 +55,7 @@ def orders_of_lines(lines: DataFrame) -> DataFrame:
             *(F.min(name).alias(name) for name in (*_HEADER, "channel", "ordered_at", "ordered_date", "exchange_rate")),
             *(F.sum(name).cast(MONEY).alias(name) for name in _ADDED_UP),
             _sum_if_known("cost_amount").alias("cost_amount"),
+            F.count(F.lit(1)).alias("source_row_count"),
         )
     )
 
@@ -67,7 +70,7 @@ def refunds_of_lines(lines: DataFrame) -> DataFrame:
         lines.where(F.col("disposition") == REFUND_LINE)
         .groupBy("order_id")
         .agg(
-            F.concat("order_id", F.lit("#refund")).alias("refund_id"),
+            F.concat("order_id", F.lit(LINE_REFUND_ENDING)).alias("refund_id"),
             F.min("customer_id").alias("customer_id"),
             (-F.sum("net_amount")).cast(MONEY).alias("refund_amount"),
             F.coalesce(-F.sum("cost_amount"), F.lit(0)).cast(MONEY).alias("cost_recovered_amount"),
@@ -80,15 +83,6 @@ def refunds_of_lines(lines: DataFrame) -> DataFrame:
             F.struct(F.col("order_id"), F.count(F.lit(1)).alias("line_count")).alias(PAYLOAD),
         )
     )
-
-
-def counted_lines(lines: DataFrame, orders: DataFrame) -> DataFrame:
-    """What conservation counts of lines: accepted ones as lines, but with the money of the orders that are stored.
-
-    Both come from `counted`; lines only add up to orders by their money.
-    """
-    money_aside = F.when(F.col("disposition") != ACCEPTED, F.col("amount"))
-    return lines.withColumn("amount", money_aside).unionByName(orders.withColumn("row_count", F.lit(0)))
 
 
 def _sum_if_known(name: str) -> Column:

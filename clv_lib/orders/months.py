@@ -20,7 +20,8 @@ def customer_months(orders: DataFrame, refunds: DataFrame) -> DataFrame:
     facts = orders.select("customer_id", F.col("ordered_month").alias("month"), *_order_facts())
     paid_back = refunds.select(
         "customer_id",
-        F.trunc("refunded_date", "month").alias("month"),
+        F.col("refunded_month").alias("month"),
+        "customer_bucket",
         F.col("refund_amount").alias("refund_by_refund_date_amount"),
     )
     both = facts.unionByName(paid_back, allowMissingColumns=True)
@@ -31,6 +32,7 @@ def _order_facts() -> list[Column]:
     gap, age = F.col("days_since_previous_order"), F.col("days_since_first_order")
     net, margin = F.col("net_amount"), F.col("margin_amount")
     return [
+        F.col("customer_bucket"),
         F.lit(1).alias("order_count"),
         F.when(gap.isNull() | (gap > 0), 1).otherwise(0).alias("active_day_count"),
         F.when(F.col("refund_amount") > 0, 1).otherwise(0).alias("refunded_order_count"),
@@ -52,6 +54,7 @@ def _totals() -> list[Column]:
         "last_ordered_date": F.max("ordered_date"),
         "longest_gap_days": F.max("longest_gap_days"),
         "first_order_channel": F.max("first_order_channel"),
+        "customer_bucket": F.min("customer_bucket"),
     }
     added_up = [name for name in CUSTOMER_MONTHS.columns if name not in (*CUSTOMER_MONTHS.key, *chosen)]
     return [

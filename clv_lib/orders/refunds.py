@@ -20,6 +20,7 @@ from clv_lib.orders.disposition import (
     with_local_date,
     with_versions_resolved,
 )
+from clv_lib.orders.history import customer_bucket
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -147,12 +148,14 @@ def with_refund_dispositions(refunds: DataFrame, as_of: dt.date) -> DataFrame:
     return with_disposition(judged, disposition)
 
 
-def customer_refunds(refunds: DataFrame) -> DataFrame:
+def customer_refunds(refunds: DataFrame, buckets: int = 1) -> DataFrame:
     """Accepted refunds as contract `customer_refunds`, in the reporting currency. Grain: refund."""
-    return refunds.where(F.col("disposition") == ACCEPTED).select(
+    accepted = refunds.where(F.col("disposition") == ACCEPTED).drop("customer_id")
+    named = accepted.withColumn("customer_id", F.col("order_customer_id"))
+    return named.select(
         "refund_id",
         F.col("known_order_id").alias("order_id"),
-        F.col("order_customer_id").alias("customer_id"),
+        "customer_id",
         "attribution",
         F.col("order_ordered_date").alias("ordered_date"),
         converted("refund_amount").alias("refund_amount"),
@@ -161,6 +164,8 @@ def customer_refunds(refunds: DataFrame) -> DataFrame:
         F.col("refund_amount").alias("refund_amount_original"),
         "refunded_date",
         "refunded_at",
+        F.trunc("refunded_date", "month").alias("refunded_month"),
+        customer_bucket(buckets),
     )
 
 
@@ -181,7 +186,7 @@ def with_refunds(orders: DataFrame, refunds: DataFrame | None) -> DataFrame:
         )
         refunded = orders.join(per_order, "order_id", "left").fillna(0, ["refund_amount", "cost_recovered_amount"])
     net = F.col("gross_amount") - F.col("discount_amount") - F.col("refund_amount")
-    margin = net - F.col("margin_cost_amount") + F.col("cost_recovered_amount")
+    margin = net - F.col("cost_amount") + F.col("cost_recovered_amount")
     return refunded.withColumns({"net_amount": net.cast(MONEY), "margin_amount": margin.cast(MONEY)}).drop(
-        "margin_cost_amount", "cost_recovered_amount"
+        "cost_recovered_amount"
     )

@@ -15,7 +15,7 @@ from clv_lib.contracts.silver import CONSERVATION
 from clv_lib.contracts.types import Table
 from clv_lib.errors import QualityGateFailed
 from clv_lib.lake import Pointer, Publication, create_catalog_views
-from clv_lib.pipeline.intake import LINE_REFUNDS
+from clv_lib.pipeline.order_states import LINE_REFUNDS
 from clv_lib.quality.expectations import SourceIntake, expectations, source_intakes
 from clv_lib.quality.gate import Verdict, judge, refuse
 from clv_lib.quality.profile import (

@@ -27,7 +27,8 @@ from clv_lib.pipeline.acquisitions import attribution, costs, stored_credits, va
 from clv_lib.pipeline.attributes import attribute_columns, attributes
 from clv_lib.pipeline.churn import write_churn
 from clv_lib.pipeline.forecasting import write_forecasts
-from clv_lib.pipeline.intake import exchange_rates, spend_rows
+from clv_lib.pipeline.intake import spend_rows
+from clv_lib.pipeline.rates import exchange_rates
 from clv_lib.pipeline.states import customers_as_of, scored_rfm
 from clv_lib.pipeline.workspace import at_once
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types

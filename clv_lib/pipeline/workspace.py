@@ -17,7 +17,7 @@ from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.orders.mapping import map_source
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, Row
 
     from clv_lib.pipeline.progress import Progress
     from clv_lib.runs import Run
@@ -39,6 +39,7 @@ class Workspace:
     progress: Progress
     kept: list[DataFrame] = field(default_factory=list)
     mapped_sources: dict[str, DataFrame] = field(default_factory=dict)
+    cuts_plans: bool = False
 
     @property
     def as_of(self) -> dt.date:
@@ -51,12 +52,23 @@ class Workspace:
         if pinned is None:
             return None
         if name not in self.mapped_sources:
-            reporting = self.settings.reporting
-            raw = read_source(self.lake.spark, pinned)
-            self.mapped_sources[name] = map_source(
-                raw, CONTRACTS[name], pinned.source.columns, currency=reporting.currency, time_zone=reporting.time_zone
-            )
+            self.mapped_sources[name] = self.mapped_at(pinned)
         return self.mapped_sources[name]
+
+    def mapped_at(self, pinned: PinnedSource) -> DataFrame:
+        """The rows of a source at some version with the contract's columns."""
+        return self.mapped_rows(pinned, read_source(self.lake.spark, pinned))
+
+    def mapped_rows(self, pinned: PinnedSource, raw: DataFrame) -> DataFrame:
+        """Some rows of a source with the contract's columns."""
+        reporting = self.settings.reporting
+        return map_source(
+            raw,
+            CONTRACTS[pinned.name],
+            pinned.source.columns,
+            currency=reporting.currency,
+            time_zone=reporting.time_zone,
+        )
 
     def write(self, table: Table, frame: DataFrame) -> None:
         """Write the run's rows of a gold table."""
@@ -79,9 +91,22 @@ class Workspace:
         self.progress.written(table.name, rows)
         return replace(self, run=replace(self.run, silver_versions={**self.run.silver_versions, table.name: version}))
 
+    def replace_in_state(self, table: Table, frame: DataFrame, partitions: Sequence[Row]) -> Workspace:
+        """Replace some partitions of a silver table, on top of the version that the run has of it so far.
+
+        `partitions` hold the partition columns of the table; without any, nothing is written.
+        """
+        if not partitions:
+            return self
+        base = self.run.silver_versions[table.name]
+        where = selecting(table, partitions)
+        version, rows = self.lake.replace_in_state(table, frame, where, self.run.run_id, base)
+        self.progress.written(table.name, rows)
+        return replace(self, run=replace(self.run, silver_versions={**self.run.silver_versions, table.name: version}))
+
     def with_states_of(self, branch: Workspace) -> Workspace:
         """This workspace, and what another one that began as the same has written to silver meanwhile."""
-        versions = {**self.run.silver_versions, **branch.run.silver_versions}
+        versions = {**branch.run.silver_versions, **self.run.silver_versions}
         return replace(self, run=replace(self.run, silver_versions=versions))
 
     def read(self, table: Table) -> DataFrame:
@@ -98,8 +123,12 @@ class Workspace:
     def keep(self, frame: DataFrame) -> DataFrame:
         """The frame, kept on the executors' disks for several uses until the step ends.
 
-        What reads it plans from it: the long expressions of judging a row are compiled and computed once.
+        What reads it plans from it: the long expressions of judging a row are compiled and computed once. With
+        `cuts_plans` it is computed at once and forgets how: a refresh derives many small frames from each other, and
+        to analyse all that led to each of them takes longer than to compute it.
         """
+        if self.cuts_plans:
+            return frame.localCheckpoint(eager=True, storageLevel=StorageLevel.DISK_ONLY)
         kept = frame.persist(StorageLevel.DISK_ONLY)
         self.kept.append(kept)
         return kept
@@ -113,6 +142,20 @@ class Workspace:
         """Drop what was kept."""
         while self.kept:
             self.kept.pop().unpersist()
+
+
+def selecting(table: Table, partitions: Sequence[Row]) -> str:
+    """SQL that selects some partitions of a table; `partitions` hold its partition columns."""
+    return " OR ".join(
+        "(" + " AND ".join(f"`{name}` = {_literal(row[name])}" for name in table.partition_by) + ")"
+        for row in partitions
+    )
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, dt.date):
+        return f"date'{value.isoformat()}'"
+    return str(value) if isinstance(value, int) else f"'{value}'"
 
 
 def at_once(*branches: Callable[[], T]) -> list[T]:

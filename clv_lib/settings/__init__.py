@@ -7,7 +7,6 @@ from clv_lib.settings.models import (
     Gate,
     Orders,
     Reporting,
-    Retention,
     Rfm,
     Settings,
 )
@@ -24,6 +23,7 @@ from clv_lib.settings.segments import (
     SqlSegments,
     ValueDecileSegments,
 )
+from clv_lib.settings.silver import Retention, Silver
 from clv_lib.settings.sources import OrdersSource, Source, Sources
 from clv_lib.settings.values import is_path
 
@@ -47,6 +47,7 @@ __all__ = [
     "RfmSegments",
     "SegmentType",
     "Settings",
+    "Silver",
     "Source",
     "Sources",
     "SqlSegments",

@@ -24,6 +24,7 @@ from clv_lib.settings.segments import (
     SegmentType,
     default_segments,
 )
+from clv_lib.settings.silver import Retention, Silver
 from clv_lib.settings.sources import OptionText, Source, Sources, empty_map, lower
 
 FIXED_SPARK_KEYS = {
@@ -131,15 +132,6 @@ class Gate(Section):
         return self
 
 
-class Retention(Section):
-    """How much of the past the lake keeps."""
-
-    snapshots_to_keep: Count = Field(
-        default=3,
-        description="Latest published snapshots to keep; the published one and the one before it always stay.",
-    )
-
-
 class Settings(Section):
     """Everything that a run is told, besides --as-of."""
 
@@ -160,6 +152,7 @@ class Settings(Section):
     recurring: Recurring = Field(default_factory=Recurring, description="What counts as recurring revenue.")
     experiments: Experiments = Field(default_factory=Experiments, description="How variants are compared.")
     gate: Gate = Field(default_factory=Gate, description="Limits above which nothing is published.")
+    silver: Silver = Field(default_factory=Silver, description="How silver is stored and refreshed.")
     retention: Retention = Field(default_factory=Retention, description="How much of the past is kept.")
     spark: Annotated[dict[str, OptionText], BeforeValidator(empty_map)] = Field(
         default_factory=dict, description="Further Spark configuration, by its full key."

@@ -43,6 +43,7 @@ def order_history(orders: Rows, refunds: Rows) -> Rows:
                 "discount_amount": gross - sold,
                 "refund_amount": refunded,
                 "net_amount": sold - refunded,
+                "cost_amount": cost,
                 "margin_amount": None if cost is None else sold - refunded - cost + recovered,
             }
         )

@@ -23,7 +23,7 @@ START, LATER = dt.date(2024, 1, 3), dt.date(2024, 12, 31)
 ORDERS = (
     "order_id string, customer_id string, channel string, ordered_at timestamp, ordered_date date,"
     " currency_code string, net_amount_original decimal(18,4), gross_amount decimal(18,4),"
-    " discount_amount decimal(18,4), margin_cost_amount decimal(18,4)"
+    " discount_amount decimal(18,4), cost_amount decimal(18,4), source_row_count int"
 )
 # Windows that end on the day are made from orders as they stand later, refunds of a later day included.
 WINDOWED = ("net_amount_30d", "net_amount_60d", "net_amount_90d", "net_amount_365d", "refunded_order_count")
@@ -41,12 +41,15 @@ def generated() -> tuple[Rows, Rows]:
         at = dt.datetime(day.year, day.month, day.day, chance.randrange(24), tzinfo=dt.timezone.utc)
         cost = None if number % 29 == 0 else amount / 2
         zero = Decimal(0)
-        orders.append((f"o{number}", customer, "shop", at, day, "GBP", amount, amount, zero, cost))
+        orders.append((f"o{number}", customer, "shop", at, day, "GBP", amount, amount, zero, cost, 1))
         if number % 3 == 0:
             back = day + dt.timedelta(days=chance.choice((0, 3, 20, 45, 120)))
             refund = amount / (1 + number % 2)
             refunds.append(
-                (f"r{number}", f"o{number}", customer, "order_id", day, refund, refund / 4, "GBP", refund, back, at)
+                (
+                    *(f"r{number}", f"o{number}", customer, "order_id", day, refund, refund / 4, "GBP", refund),
+                    *(back, at, back.replace(day=1), 0),
+                )
             )
     return orders, refunds
 

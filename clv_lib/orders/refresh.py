@@ -1,0 +1,221 @@
+"""Which orders and refunds a change concerns, and what they were: silver of the run before, and the rows that changed.
+
+Ids travel as `key`, text that is empty where a row has no id, since rows without one change, too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from clv_lib.orders.currency import normalised_currency
+from clv_lib.orders.disposition import INPUT, currency_counted
+from clv_lib.orders.lines import LINE_REFUND_ENDING
+from clv_lib.orders.refunds import BY_LATEST_ORDER
+from clv_lib.periods import add_months, month_end
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyspark.sql import Column, DataFrame
+
+KEY = "key"
+CHANGE = "change_count"
+_A_YEAR = 12
+_MOST_RANGES = 24
+
+
+@dataclass(frozen=True)
+class Before:
+    """Silver of the run before, and its last day."""
+
+    as_of: dt.date
+    orders: DataFrame
+    refunds: DataFrame
+    months: DataFrame
+    aside: DataFrame
+
+
+def net_changes(added: DataFrame, removed: DataFrame) -> DataFrame:
+    """Rows that are there more often or less often than before, with `change_count`. Grain: distinct row.
+
+    Rows that only moved to another file, or were updated to what they had been, cancel out.
+    """
+    columns = [f"`{name}`" for name in added.columns]
+    both = added.withColumn(CHANGE, F.lit(1)).unionByName(removed.withColumn(CHANGE, F.lit(-1)))
+    return both.groupBy(*columns).agg(F.sum(CHANGE).alias(CHANGE)).where(F.col(CHANGE) != 0)
+
+
+def added_rows(changes: DataFrame) -> DataFrame:
+    """The rows that `net_changes` added, as often as they were added."""
+    more = changes.where(F.col(CHANGE) > 0)
+    return more.withColumn("_copy", F.explode(F.sequence(F.lit(1), F.col(CHANGE)))).drop("_copy", CHANGE)
+
+
+def counted_changes(changes: DataFrame, source_name: str, amount: str) -> DataFrame:
+    """What `totals` adds up, of `net_changes`: rows that went count against those that came. Grain: kept."""
+    return normalised_currency(changes).select(
+        F.lit(source_name).alias("source_name"),
+        currency_counted(),
+        F.lit(INPUT).alias("disposition"),
+        F.col(CHANGE).alias("row_count"),
+        (F.col(amount) * F.col(CHANGE)).alias("amount"),
+    )
+
+
+def key_of(column: str) -> Column:
+    """The id in a column as `key`."""
+    return F.coalesce(F.col(column), F.lit("")).alias(KEY)
+
+
+def changed_rates(before: DataFrame, now: DataFrame) -> DataFrame:
+    """Days and currencies whose rate differs, appeared or went away. Grain: `rate_day, rate_currency`.
+
+    Both are `daily_rates` up to the same day.
+    """
+    other = now.withColumnRenamed("exchange_rate", "rate_now")
+    joined = before.join(other, ["rate_day", "rate_currency"], "full")
+    same = F.col("exchange_rate").eqNullSafe(F.col("rate_now"))
+    return joined.where(~same).select("rate_day", "rate_currency")
+
+
+def due(before: Before, source_name: str, as_of: dt.date) -> DataFrame:
+    """Rows of a source that lay after the day of the run before and do so no more: their `key`."""
+    rows = _aside(before, source_name).where(F.col("disposition") == "after_as_of")
+    return rows.where(F.col("row_date") <= F.lit(as_of)).select(key_of("row_key"))
+
+
+def converted_anew(before: Before, source_name: str, rates: DataFrame) -> DataFrame:
+    """Rows of a source in a currency and of a day whose rate changed: their `key`."""
+    aside = _aside(before, source_name).select(key_of("row_key"), "row_date", "currency_code")
+    if source_name == "orders":
+        stored = before.orders.select(key_of("order_id"), F.col("ordered_date").alias("row_date"), "currency_code")
+    else:
+        stored = before.refunds.select(key_of("refund_id"), F.col("refunded_date").alias("row_date"), "currency_code")
+    of_day = (F.col("row_date") == F.col("rate_day")) & (F.col("currency_code") == F.col("rate_currency"))
+    return aside.unionByName(stored).join(F.broadcast(rates), of_day, "left_semi").select(KEY)
+
+
+def customers_of(before: Before, orders: DataFrame, changes: DataFrame | None) -> DataFrame:
+    """Customers of orders that may have changed, then and now. Grain: `customer_id`; `orders` are keys."""
+    found = _with_key(before.orders, "order_id", orders).select("customer_id")
+    found = found.unionByName(_with_key(_aside(before, "orders"), "row_key", orders).select("customer_id"))
+    if changes is not None:
+        found = found.unionByName(changes.select("customer_id"))
+    return found.where("customer_id is not null").distinct()
+
+
+def orders_named(before: Before, refunds: DataFrame, changes: DataFrame | None) -> DataFrame:
+    """Orders that some refunds name, then and now: their `key`. `refunds` are keys."""
+    stored = _with_key(before.refunds, "refund_id", refunds).select("order_id")
+    aside = _with_key(_aside(before, "refunds"), "row_key", refunds).select("order_id")
+    named = stored.unionByName(aside)
+    if changes is not None:
+        named = named.unionByName(changes.select("order_id"))
+    return named.where("order_id is not null").select(key_of("order_id"))
+
+
+def refunds_concerned(before: Before, orders: DataFrame, customers: DataFrame) -> DataFrame:
+    """Refunds of the source whose order, or whose latest order before them, may be another: their `key`."""
+    stored = before.refunds.where(~F.col("refund_id").endswith(LINE_REFUND_ENDING))
+    aside = _aside(before, "refunds")
+    by_latest = stored.where(F.col("attribution") == BY_LATEST_ORDER).join(customers, "customer_id", "left_semi")
+    without_order = aside.where("order_id is null").join(customers, "customer_id", "left_semi")
+    return (
+        _with_key(stored, "order_id", orders)
+        .select(key_of("refund_id"))
+        .unionByName(_with_key(aside, "order_id", orders).select(key_of("row_key")))
+        .unionByName(by_latest.select(key_of("refund_id")))
+        .unionByName(without_order.select(key_of("row_key")))
+    )
+
+
+def credit_notes_concerned(before: Before, customers: DataFrame) -> DataFrame:
+    """Orders of negative lines whose refund went, or may go, to the customer's latest order: their `key`."""
+    stored = before.refunds.where(F.col("refund_id").endswith(LINE_REFUND_ENDING))
+    by_latest = stored.where(F.col("attribution") == BY_LATEST_ORDER).join(customers, "customer_id", "left_semi")
+    order_id = F.expr(f"left(refund_id, length(refund_id) - {len(LINE_REFUND_ENDING)})")
+    aside = _aside(before, "refund_lines").join(customers, "customer_id", "left_semi")
+    return by_latest.select(order_id.alias(KEY)).unionByName(aside.select(key_of("order_id")))
+
+
+def known_rows(before: Before, source_name: str, keys: DataFrame) -> DataFrame:
+    """Where rows of a source lie in time that the run before knew: `key` and `row_date`, NULL where unreadable."""
+    aside = _aside(before, source_name).select(key_of("row_key"), "row_date")
+    if source_name == "orders":
+        stored = before.orders.select(key_of("order_id"), F.col("ordered_date").alias("row_date"))
+    else:
+        stored = before.refunds.select(key_of("refund_id"), F.col("refunded_date").alias("row_date"))
+    return aside.unionByName(stored).join(keys, KEY, "left_semi")
+
+
+def within_months(instant: str, months: Sequence[dt.date | None], *, open_end: bool) -> Column | None:
+    """Whether an instant lies in some of the months, with two days to spare for time zones; None: anywhere.
+
+    With `open_end` also later: the lines of an order are known by its first day.
+    """
+    days = sorted({day for day in months if day is not None})
+    if len(days) < len(set(months)) or not days:
+        return None
+    spans = [(day, month_end(day)) for day in days]
+    if open_end or len(spans) > _MOST_RANGES:
+        spans = [(spans[0][0], dt.date.max if open_end else spans[-1][1])]
+    found = F.lit(False)
+    for first, last in spans:
+        begin = F.lit(first - dt.timedelta(days=2)).cast("timestamp")
+        inside = F.col(instant) >= begin
+        if last != dt.date.max:
+            inside = inside & (F.col(instant) < F.lit(last + dt.timedelta(days=3)).cast("timestamp"))
+        found = found | inside
+    return found
+
+
+def orders_sharing_lines(lines: DataFrame, orders: DataFrame, changes: DataFrame | None) -> DataFrame:
+    """Orders that have a line whose id a line of the given orders has, or one that changed: their `key`.
+
+    Lines with one id compete, also across orders. `lines` are all lines of the source with ids.
+    """
+    named = _with_key(lines, "order_id", orders).select("order_line_id")
+    if changes is not None:
+        named = named.unionByName(changes.select("order_line_id"))
+    shared = lines.join(named.where("order_line_id is not null").distinct(), "order_line_id", "left_semi")
+    return shared.select(key_of("order_id"))
+
+
+def without(rows: DataFrame, column: str, keys: DataFrame) -> DataFrame:
+    """Rows whose id is none of the keys. Grain: kept."""
+    return rows.withColumn(KEY, key_of(column)).join(keys, KEY, "left_anti").drop(KEY)
+
+
+def with_key(rows: DataFrame, column: str, keys: DataFrame) -> DataFrame:
+    """Rows whose id is one of the keys. Grain: kept."""
+    return _with_key(rows, column, keys).drop(KEY)
+
+
+def first_changed_months(before_rows: DataFrame, now_rows: DataFrame) -> DataFrame:
+    """From which month on a customer's history is another. Grain: `customer_id`; `first_month`, `context_month`.
+
+    Both hold the customer's changed orders with their `ordered_month`, as they were and as they are. `context_month` is
+    a year earlier: from there on orders are read for trailing sums.
+    """
+    both = before_rows.select("customer_id", "ordered_month").unionByName(
+        now_rows.select("customer_id", "ordered_month")
+    )
+    first = both.groupBy("customer_id").agg(F.min("ordered_month").alias("first_month"))
+    return first.withColumn("context_month", F.add_months("first_month", -_A_YEAR))
+
+
+def context_begin(first_month: dt.date) -> dt.date:
+    """The month from which on orders are read when the first changed one lies in `first_month`."""
+    return add_months(first_month, -_A_YEAR)
+
+
+def _with_key(rows: DataFrame, column: str, keys: DataFrame) -> DataFrame:
+    return rows.withColumn(KEY, key_of(column)).join(keys, KEY, "left_semi")
+
+
+def _aside(before: Before, source_name: str) -> DataFrame:
+    return before.aside.where(F.col("source_name") == source_name)

@@ -1,0 +1,179 @@
+"""Orders and refunds: judged, and written to silver as a whole; a refresh judges a part by the same functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS, ROWS_PUT_ASIDE
+from clv_lib.errors import ContractError
+from clv_lib.orders import refunds as refunding
+from clv_lib.orders.currency import normalised_currency
+from clv_lib.orders.disposition import ACCEPTED, INPUT, counted, repeated_ids
+from clv_lib.orders.history import customer_orders
+from clv_lib.orders.intake import (
+    LINE_KEY,
+    ORDER_KEY,
+    in_reporting_currency,
+    judged_orders,
+    with_line_dispositions,
+    with_order_dispositions,
+)
+from clv_lib.orders.lines import LINE_REFUND_ENDING, contradictory_orders, orders_of_lines, refunds_of_lines
+from clv_lib.orders.months import customer_months
+from clv_lib.orders.put_aside import counted_accepted, counted_aside, refunds_in_lines, rows_put_aside
+
+if TYPE_CHECKING:
+    from clv_lib.pipeline.workspace import Workspace
+
+ORDERS = "orders"
+REFUNDS = "refunds"
+LINE_REFUNDS = "refund_lines"
+"""Name under which the refunds made of negative order lines are accounted for."""
+
+
+@dataclass(frozen=True)
+class JudgedOrders:
+    """Rows of the source with dispositions, and the orders that they make: of lines only accepted ones."""
+
+    rows: DataFrame
+    orders: DataFrame
+
+    @property
+    def accepted(self) -> DataFrame:
+        """Accepted orders in the reporting currency."""
+        return in_reporting_currency(self.orders.where(F.col("disposition") == ACCEPTED))
+
+
+@dataclass(frozen=True)
+class JudgedRefunds:
+    """Refunds with their orders and dispositions, by the name under which they are accounted for."""
+
+    parts: dict[str, DataFrame]
+
+    def accepted(self, work: Workspace) -> DataFrame:
+        """Contract `customer_refunds`."""
+        if not self.parts:
+            return work.frame(CUSTOMER_REFUNDS)
+        columns = list(self.parts.values())[-1].columns
+        rows = union([part.select(*columns) for part in self.parts.values()])
+        return refunding.customer_refunds(rows, work.settings.silver.customer_buckets)
+
+
+def is_by_line(work: Workspace) -> bool:
+    """Whether the rows of the source are order lines."""
+    return work.settings.sources.orders.grain == "line"
+
+
+def required_orders(work: Workspace) -> DataFrame:
+    """The mapped rows of the source orders."""
+    mapped = work.mapped(ORDERS)
+    if mapped is None:
+        raise ContractError("no orders", where="sources.orders", next_step="configure the source orders")
+    return mapped
+
+
+def judge_orders(work: Workspace, mapped: DataFrame, rates: DataFrame | None) -> JudgedOrders:
+    """Mapped rows with one disposition each, kept; all rows of an id must be among them."""
+    is_line = is_by_line(work)
+    repeated = work.keep_any(repeated_ids(mapped, LINE_KEY if is_line else ORDER_KEY))
+    judged = judged_orders(mapped, rates, work.settings, work.as_of, is_line=is_line)
+    if not is_line:
+        rows = work.keep(with_order_dispositions(judged, repeated, work.settings, work.as_of))
+        return JudgedOrders(rows, rows)
+    contradictory = work.keep_any(contradictory_orders(normalised_currency(mapped)))
+    rows = work.keep(with_line_dispositions(judged, repeated, contradictory, work.settings, work.as_of))
+    return JudgedOrders(rows, orders_of_lines(rows).withColumn("disposition", F.lit(ACCEPTED)))
+
+
+def judge_refunds(
+    work: Workspace, mapped: DataFrame | None, lines: DataFrame, index: DataFrame, rates: DataFrame | None
+) -> JudgedRefunds:
+    """Refunds of the source and of negative lines with dispositions, kept; `index` holds the orders they may name."""
+    parts: dict[str, DataFrame] = {}
+    if mapped is not None:
+        repeated = work.keep_any(repeated_ids(mapped, refunding.REFUND_KEY))
+        judged = refunding.judged_refunds(mapped, rates, work.settings, work.as_of)
+        resolved = work.keep(refunding.resolved_refunds(judged, repeated))
+        found = refunding.with_order(resolved, index, fall_back=False)
+        parts[REFUNDS] = work.keep(refunding.with_refund_dispositions(found, work.as_of))
+    if is_by_line(work):
+        made = work.keep(refunds_of_lines(lines).withColumn("version_disposition", F.lit(None).cast("string")))
+        found = refunding.with_order(made, index, fall_back=True)
+        parts[LINE_REFUNDS] = work.keep(refunding.with_refund_dispositions(found, work.as_of))
+    return JudgedRefunds(parts)
+
+
+def rebuild(work: Workspace, rates: DataFrame | None) -> tuple[Workspace, DataFrame]:
+    """Write customer_refunds, customer_orders, customer_months and rows_put_aside anew from the whole sources.
+
+    Also returns what the sources hold, as `totals` adds it up.
+    """
+    mapped, refunds = required_orders(work), work.mapped(REFUNDS)
+    orders = judge_orders(work, mapped, rates)
+    refuse_no_rows(work, orders.rows)
+    judged = judge_refunds(work, refunds, orders.rows, refunding.order_index(orders.orders), rates)
+    work = work.write_state(CUSTOMER_REFUNDS, judged.accepted(work))
+    stored_refunds = work.read(CUSTOMER_REFUNDS) if judged.parts else None
+    valued = refunding.with_refunds(orders.accepted, stored_refunds)
+    ordered = customer_orders(valued, work.settings.silver.customer_buckets)
+    work = work.write_state(
+        CUSTOMER_ORDERS, ordered.sortWithinPartitions(*CUSTOMER_ORDERS.partition_by, "customer_id", "order_number")
+    )
+    months = customer_months(work.read(CUSTOMER_ORDERS), work.read(CUSTOMER_REFUNDS))
+    work = work.write_state(CUSTOMER_MONTHS, months.sortWithinPartitions(*CUSTOMER_MONTHS.partition_by, "customer_id"))
+    work = work.write_state(ROWS_PUT_ASIDE, put_aside(orders, judged))
+    held = [counted(normalised_currency(mapped), ORDERS, "net_amount", F.lit(INPUT))]
+    if refunds is not None:
+        held.append(counted(normalised_currency(refunds), REFUNDS, "refund_amount", F.lit(INPUT)))
+    return work, union(held)
+
+
+def put_aside(orders: JudgedOrders, refunds: JudgedRefunds) -> DataFrame:
+    """Contract `rows_put_aside` of what was judged."""
+    return union(
+        [
+            rows_put_aside(orders.rows, ORDERS, ORDER_KEY, "net_amount", "ordered_date"),
+            *(
+                rows_put_aside(part, name, refunding.REFUND_KEY, "refund_amount", "refunded_date")
+                for name, part in refunds.parts.items()
+            ),
+        ]
+    )
+
+
+def counted_states(work: Workspace) -> list[DataFrame]:
+    """What became of the rows of orders and refunds, as stored in silver: what `totals` adds up."""
+    aside, refunds = work.read(ROWS_PUT_ASIDE), work.read(CUSTOMER_REFUNDS)
+    is_made = F.col("refund_id").endswith(LINE_REFUND_ENDING)
+    found = [
+        counted_aside(aside),
+        counted_accepted(work.read(CUSTOMER_ORDERS), ORDERS, "net_amount_original", "source_row_count"),
+    ]
+    if is_by_line(work):
+        found.append(refunds_in_lines(aside, LINE_REFUNDS))
+        found.append(counted_accepted(refunds.where(is_made), LINE_REFUNDS, "refund_amount_original"))
+        refunds = refunds.where(~is_made)
+    if REFUNDS in work.sources:
+        found.append(counted_accepted(refunds, REFUNDS, "refund_amount_original"))
+    return found
+
+
+def refuse_no_rows(work: Workspace, rows: DataFrame) -> None:
+    """ContractError for a source without rows, unless that is meant."""
+    if not work.settings.gate.allow_empty and rows.isEmpty():
+        raise ContractError(
+            "the source orders has no rows",
+            where=f"sources.orders: {work.sources[ORDERS].source.table}",
+            expected="at least one row",
+            next_step="check the table and sources.orders.filter; gate.allow_empty publishes empty tables on purpose",
+        )
+
+
+def union(frames: list[DataFrame]) -> DataFrame:
+    """The rows of frames with the same columns."""
+    return reduce(DataFrame.unionByName, frames)

@@ -1,0 +1,182 @@
+"""The part of silver that changes touch: made again by the functions of a rebuild, and put in its place."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS, ROWS_PUT_ASIDE
+from clv_lib.orders import refresh as concern
+from clv_lib.orders import refunds as refunding
+from clv_lib.orders.disposition import ACCEPTED, REFUND_LINE
+from clv_lib.orders.history import customer_orders, sums_before
+from clv_lib.orders.months import customer_months
+from clv_lib.pipeline.order_states import (
+    LINE_REFUNDS,
+    ORDERS,
+    REFUNDS,
+    JudgedOrders,
+    is_by_line,
+    judge_orders,
+    judge_refunds,
+    put_aside,
+    union,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyspark.sql import DataFrame, Row
+
+    from clv_lib.contracts.types import Table
+    from clv_lib.pipeline.workspace import Workspace
+
+_MONTH_OF = {"month": "ordered_month"}
+
+
+@dataclass(frozen=True)
+class Concerned:
+    """Keys of the orders and refunds to judge again, and all rows of the sources that have them."""
+
+    orders: DataFrame
+    refunds: DataFrame
+    order_rows: DataFrame
+    refund_rows: DataFrame | None
+
+
+def replace_states(work: Workspace, before: concern.Before, concerned: Concerned, rates: DataFrame | None) -> Workspace:
+    """Judge the rows concerned and replace, in each silver table of orders, the partitions in which they lay or lie."""
+    orders = judge_orders(work, concerned.order_rows, rates)
+    index = _index(work, before, concerned, orders)
+    judged = judge_refunds(work, concerned.refund_rows, orders.rows, index, rates)
+    refunds = work.keep(judged.accepted(work))
+    refund_places = _places(CUSTOMER_REFUNDS, concern.with_key(before.refunds, "refund_id", concerned.refunds), refunds)
+    kept = concern.without(_in(before.refunds, CUSTOMER_REFUNDS, refund_places), "refund_id", concerned.refunds)
+    work = _replace(work, CUSTOMER_REFUNDS, kept.unionByName(refunds), refund_places)
+
+    aside = work.keep(put_aside(orders, judged))
+    was_aside = _of_concerned(before.aside, concerned, is_kept=False)
+    aside_places = _places(ROWS_PUT_ASIDE, was_aside, aside)
+    kept = _of_concerned(_in(before.aside, ROWS_PUT_ASIDE, aside_places), concerned, is_kept=True)
+    work = _replace(work, ROWS_PUT_ASIDE, kept.unionByName(aside), aside_places)
+
+    work, order_places = _replace_orders(work, before, concerned, orders, refunds)
+    return _replace_months(work, order_places, refund_places)
+
+
+def _index(work: Workspace, before: concern.Before, concerned: Concerned, orders: JudgedOrders) -> DataFrame:
+    """The orders that refunds may belong to: those judged again, and others of customers whose refunds name none."""
+    judged = refunding.order_index(orders.orders)
+    without_order = []
+    if concerned.refund_rows is not None:
+        without_order.append(concerned.refund_rows.where("order_id is null").select("customer_id"))
+    if is_by_line(work):
+        without_order.append(orders.rows.where(F.col("disposition") == REFUND_LINE).select("customer_id"))
+    if not without_order:
+        return judged
+    customers = work.keep_any(union(without_order).where("customer_id is not null").distinct())
+    if customers is None:
+        return judged
+    others = concern.without(before.orders, "order_id", concerned.orders).join(customers, "customer_id", "left_semi")
+    known = others.select(
+        *("order_id", "customer_id", "ordered_at", "ordered_date", "currency_code"),
+        F.lit(ACCEPTED).alias("disposition"),
+        F.col("net_amount_original").alias("net_amount"),
+        F.col("net_amount_original").alias("total_amount"),
+    )
+    return judged.unionByName(refunding.order_index(known))
+
+
+def _of_concerned(aside: DataFrame, concerned: Concerned, *, is_kept: bool) -> DataFrame:
+    """Rows put aside that are judged again, or those that are not."""
+    of_orders = F.col("source_name") == ORDERS
+    choose = concern.without if is_kept else concern.with_key
+    return choose(aside.where(of_orders), "row_key", concerned.orders).unionByName(
+        choose(aside.where(F.col("source_name").isin(REFUNDS, LINE_REFUNDS)), "row_key", concerned.refunds)
+    )
+
+
+def _replace_orders(
+    work: Workspace, before: concern.Before, concerned: Concerned, orders: JudgedOrders, refunds: DataFrame
+) -> tuple[Workspace, list[Row]]:
+    """Replace customer_orders where histories change; returns the partitions."""
+    was_refunded = concern.with_key(before.refunds, "refund_id", concerned.refunds)
+    targets = was_refunded.select(concern.key_of("order_id")).unionByName(refunds.select(concern.key_of("order_id")))
+    others = work.keep(targets.distinct().join(concerned.orders, concern.KEY, "left_anti"))
+    accepted = orders.accepted
+    revalued = concern.with_key(before.orders, "order_id", others).select(*accepted.columns)
+    unchanged_refunds = concern.without(before.refunds, "refund_id", concerned.refunds)
+    of_others = concern.with_key(unchanged_refunds, "order_id", others)
+    valued = work.keep(refunding.with_refunds(accepted.unionByName(revalued), refunds.unionByName(of_others)))
+    changed = work.keep(concerned.orders.unionByName(others))
+
+    were = work.keep(
+        concern.with_key(before.orders, "order_id", changed).select("customer_id", *CUSTOMER_ORDERS.partition_by)
+    )
+    now = valued.select("customer_id", F.trunc("ordered_date", "month").alias("ordered_month"))
+    starts = work.keep(concern.first_changed_months(were, now))
+    earliest = starts.agg(F.min("first_month").alias("first_month")).collect()[0]["first_month"]
+    if earliest is None:
+        return work, []
+    histories = work.keep(_histories(work, before, valued, changed, starts, earliest))
+    places = _places(CUSTOMER_ORDERS, were, histories)
+    rest = _in(before.orders, CUSTOMER_ORDERS, places).join(starts, "customer_id", "left")
+    kept = rest.where("first_month is null or ordered_month < first_month").select(*CUSTOMER_ORDERS.columns)
+    return _replace(work, CUSTOMER_ORDERS, kept.unionByName(histories), places), places
+
+
+def _histories(
+    work: Workspace,
+    before: concern.Before,
+    valued: DataFrame,
+    changed: DataFrame,
+    starts: DataFrame,
+    earliest: dt.date,
+) -> DataFrame:
+    """Contract `customer_orders` of the customers in `starts`, from their first changed month on."""
+    begin = F.lit(concern.context_begin(earliest))
+    recent = before.orders.where(F.col("ordered_month") >= begin).join(starts, "customer_id")
+    others = recent.where(F.col("ordered_month") >= F.col("context_month"))
+    unchanged = concern.without(others, "order_id", changed).select(*valued.columns)
+    earlier = before.months.join(starts, "customer_id").where(F.col("month") < F.col("context_month"))
+    rows = customer_orders(valued.unionByName(unchanged), work.settings.silver.customer_buckets, sums_before(earlier))
+    return rows.join(starts, "customer_id").where("ordered_month >= first_month").select(*CUSTOMER_ORDERS.columns)
+
+
+def _replace_months(work: Workspace, order_places: Sequence[Row], refund_places: Sequence[Row]) -> Workspace:
+    """Add up the months again in which orders or refunds were replaced."""
+    months = {(row["ordered_month"], row["customer_bucket"]) for row in order_places}
+    months |= {(row["refunded_month"], row["customer_bucket"]) for row in refund_places}
+    if not months:
+        return work
+    spark = work.lake.spark
+    places = spark.createDataFrame(sorted(months), "month date, customer_bucket int").collect()
+    orders = work.read(CUSTOMER_ORDERS).withColumn("month", F.col("ordered_month"))
+    refunds = work.read(CUSTOMER_REFUNDS).withColumn("month", F.col("refunded_month"))
+    again = customer_months(_in(orders, CUSTOMER_MONTHS, places), _in(refunds, CUSTOMER_MONTHS, places))
+    return _replace(work, CUSTOMER_MONTHS, again, places)
+
+
+def _places(table: Table, were: DataFrame, are: DataFrame) -> list[Row]:
+    """The partitions in which rows lay or lie."""
+    columns = table.partition_by
+    return were.select(*columns).unionByName(are.select(*columns)).distinct().orderBy(*columns).collect()
+
+
+def _in(rows: DataFrame, table: Table, places: Sequence[Row]) -> DataFrame:
+    """The rows in some partitions of a table."""
+    from clv_lib.pipeline.workspace import selecting
+
+    return rows.where(selecting(table, places)) if places else rows.limit(0)
+
+
+def _replace(work: Workspace, table: Table, rows: DataFrame, places: Sequence[Row]) -> Workspace:
+    """One file per partition, ordered as a rebuild orders it."""
+    if not places:
+        return work
+    by_key = [name for name in ("customer_id", "order_number") if name in table.columns]
+    stored = rows.repartition(*table.partition_by).sortWithinPartitions(*table.partition_by, *by_key)
+    return work.replace_in_state(table, stored, places)

@@ -1,0 +1,158 @@
+"""Sources that change from night to night, and what a refresh of silver must equal: a rebuild of the same versions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+
+from clv_lib.contracts.silver import CONSERVATION, QUARANTINED_ROWS, STATE_TABLES
+from clv_lib.lake import Pointer
+from clv_lib.pipeline import begin
+from clv_lib.pipeline.intake import intake
+from clv_lib.runs import PUBLISHED, record
+from clv_lib.settings import load_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from clv_lib.contracts.types import Table
+    from clv_lib.pipeline.workspace import Workspace
+    from clv_lib.settings import Settings
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
+COMPARED: tuple[Table, ...] = (*STATE_TABLES, QUARANTINED_ROWS, CONSERVATION)
+CURRENCY = "GBP"
+
+
+@dataclass
+class Shop:
+    """Source tables of text columns below a folder, and a lake; rows are written by another engine than Spark."""
+
+    spark: SparkSession
+    folder: Path
+    sources: Sequence[str]
+    feed: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    rebuilds: int = 0
+
+    def settings(self, lake: str) -> Settings:
+        lines = [f"lake: {self.folder / lake}", f"reporting: {{currency: {CURRENCY}, time_zone: Europe/London}}"]
+        lines += ["gate: {allow_empty: true}", "sources:"]
+        lines += [f"  {name}: {{table: {self.folder / name}{self.options.get(name, '')}}}" for name in self.sources]
+        lines += [f"silver: {{customer_buckets: {self.options.get('buckets', 1)}}}"]
+        return load_settings(None, text="\n".join(lines), environ={}).settings
+
+    def insert(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Append rows in one commit; the first ones make the table."""
+        if not rows:
+            return
+        columns = list(rows[0])
+        schema = pa.schema([(column, pa.string()) for column in columns])
+        table = pa.table({c: [None if r[c] is None else f"{r[c]}" for r in rows] for c in columns}, schema=schema)
+        configuration = {"delta.enableChangeDataFeed": "true"} if self.feed else {}
+        write_deltalake(str(self.folder / name), table, mode="append", configuration=configuration)
+
+    def delete(self, name: str, predicate: str) -> None:
+        DeltaTable(str(self.folder / name)).delete(predicate)
+
+    def update(self, name: str, values: dict[str, str], predicate: str) -> None:
+        DeltaTable(str(self.folder / name)).update(predicate=predicate, updates=values)
+
+    def restate(self, name: str) -> None:
+        """Write every row again, in other files."""
+        table = DeltaTable(str(self.folder / name)).to_pyarrow_table()
+        write_deltalake(str(self.folder / name), table, mode="overwrite")
+
+    def night(self, as_of: dt.date) -> Workspace:
+        """Bring silver up to date and publish it."""
+        work = self._intake("lake", as_of)
+        before = Pointer(work.lake).current()
+        record(work.lake, work.run, PUBLISHED, NOW)
+        Pointer(work.lake).move(before, work.run.run_id, as_of, work.run.silver_versions, NOW)
+        return work
+
+    def rebuilt(self, as_of: dt.date) -> Workspace:
+        """The same in an empty lake."""
+        self.rebuilds += 1
+        work = self._intake(f"rebuilt_{self.rebuilds}", as_of)
+        assert work.run.refreshed_from is None
+        return work
+
+    def _intake(self, lake: str, as_of: dt.date) -> Workspace:
+        work = begin(self.spark, self.settings(lake), as_of, NOW)
+        with work.progress.step("intake"):
+            work = intake(work)
+        work.release()
+        return work
+
+
+def rows_of(work: Workspace, table: Table) -> list[str]:
+    return sorted(str(row) for row in work.read(table).toArrow().to_pylist())
+
+
+def assert_same(refreshed: Workspace, rebuilt: Workspace) -> None:
+    """Every table of the intake, row by row and column by column."""
+    for table in COMPARED:
+        found, expected = rows_of(refreshed, table), rows_of(rebuilt, table)
+        missing, surplus = sorted(set(expected) - set(found))[:2], sorted(set(found) - set(expected))[:2]
+        assert found == expected, f"{table.name}\nmissing {missing}\nsurplus {surplus}"
+    assert refreshed.run.value_basis == rebuilt.run.value_basis
+
+
+def disturbed(shop: Shop, chance: random.Random, held_back: dict[str, list[dict[str, Any]]]) -> None:
+    """A day's commits: late rows arrive, rows are changed, moved to another customer or day, deleted, restated."""
+    ids = {"orders": "order_id", "refunds": "refund_id", "exchange_rates": "rate_date"}
+    for name in shop.sources:
+        waiting = held_back[name]
+        chance.shuffle(waiting)
+        count = chance.randint(0, max(1, len(waiting) // 2))
+        shop.insert(name, waiting[:count])
+        held_back[name] = waiting[count:]
+        stored = DeltaTable(str(shop.folder / name)).to_pyarrow_table().to_pylist()
+        known = sorted({row[ids[name]] for row in stored if row[ids[name]]})
+        picked = chance.sample(known, min(len(known), chance.randint(1, 3)))
+        for kind, value in zip(chance.sample(list(_CHANGES[name]), len(_CHANGES[name])), picked, strict=False):
+            change = _CHANGES[name][kind]
+            if change is None:
+                shop.delete(name, f"{ids[name]} = '{value}'")
+            else:
+                shop.update(name, change, f"{ids[name]} = '{value}'")
+        if chance.random() < 0.2:
+            shop.restate(name)
+
+
+_CHANGES: dict[str, dict[str, dict[str, str] | None]] = {
+    "orders": {
+        "erased": None,
+        "repriced": {"gross_amount": "'31.25'"},
+        "merged": {"customer_id": "'c03'"},
+        "moved": {"ordered_at": "'2023-05-31T23:30:00Z'"},
+        "cancelled": {"order_status": "'cancelled'"},
+        "anonymous": {"customer_id": "cast(null as string)"},
+        "broken": {"gross_amount": "'much'"},
+        "repaired": {"gross_amount": "'12'", "discount_amount": "'0'", "ordered_at": "'2023-08-01T10:00:00Z'"},
+    },
+    "refunds": {
+        "erased": None,
+        "other amount": {"refund_amount": "'0.75'"},
+        "too much": {"refund_amount": "'9000'"},
+        "no order": {"order_id": "cast(null as string)"},
+        "later": {"refunded_at": "'2024-02-10T00:00:00Z'"},
+    },
+    "exchange_rates": {"erased": None, "other rate": {"rate": "'0.5'"}},
+}
+
+
+def later(day: dt.date, days: int) -> dt.date:
+    return day + dt.timedelta(days=days)
+
+
+def with_sources(shop: Shop, *names: str) -> Shop:
+    return replace(shop, sources=names)
