@@ -84,6 +84,10 @@ bench: setup $(DEV_DONE) ## Measure the job beside its floors and DuckDB (minute
 bench-models: setup $(DEV_DONE) ## Measure fits and scoring beside lifetimes and SciPy per row (minutes)
 	$(BIN)/python -m tests.benchmarks.run models --customers $(CUSTOMERS) --more-customers $(MORE_CUSTOMERS)
 
+.PHONY: bench-nights
+bench-nights: setup $(DEV_DONE) ## Measure silver of a night with one new day beside making it anew (minutes)
+	$(BIN)/python -m tests.benchmarks.run nights --orders $(ORDERS)
+
 .PHONY: coverage-study
 coverage-study: setup $(DEV_DONE) ## Simulate how often intervals hold; writes docs/coverage.md
 	$(BIN)/python -m tests.studies.coverage

@@ -42,6 +42,7 @@ def _columns_of(table: Table) -> int:
     write(f"{table.name} ({table.layer}): {table.grain}")
     write(f"key: {', '.join(table.key) or 'none'}\n")
     rows = [(field.name, field.type, "" if field.required else "NULL", field.description) for field in table.fields]
+    rows += [(field.name, field.type, "view", field.meaning) for field in table.computed_on_read]
     _write_wrapped(("column", "type", "", "meaning"), rows)
     if table.rules:
         write("\nrules that each row must keep:")

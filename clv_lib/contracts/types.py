@@ -121,6 +121,11 @@ class Table:
         return {field.name: field.type for field in self.fields}
 
     @property
+    def read_schema(self) -> dict[str, str]:
+        """Column name to Spark type of the view that readers query, in order."""
+        return {**self.schema, **{field.name: field.type for field in self.computed_on_read}}
+
+    @property
     def ddl(self) -> str:
         """The columns as a schema in SQL, for rows that are made on the driver."""
         return ", ".join(f"{name} {kind}" for name, kind in self.schema.items())

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from clv_lib.pipeline.workspace import Workspace
 
 _MOST_STEPS = 5
+_GONE = ("FILE_NOT_EXIST", "FileNotFound", "PATH_NOT_FOUND")
 
 
 @dataclass(frozen=True)
@@ -157,11 +158,11 @@ def _changes(work: Workspace, base: Run, name: str) -> DataFrame | None:
     if "map<" in changes.added.schema.simpleString():
         raise Untraceable(f"{name} has a column of type map, whose rows cannot be compared")
     added, removed = work.mapped_rows(pinned, changes.added), work.mapped_rows(pinned, changes.removed)
-    kept = work.keep(concern.net_changes(added, removed))
     try:
+        kept = work.keep(concern.net_changes(added, removed))
         count = kept.count()
     except Exception as error:
-        if "FILE_NOT_EXIST" in str(error) or "FileNotFound" in str(error) or "PATH_NOT_FOUND" in str(error):
+        if any(sign in str(error) for sign in _GONE):
             raise Untraceable(f"files of {name} that were removed since version {version} are gone") from error
         raise
     work.progress.note(f"source {name}: {count:,} distinct rows changed since version {version}")

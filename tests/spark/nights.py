@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from clv_lib.contracts.silver import CONSERVATION, QUARANTINED_ROWS, STATE_TABLES
-from clv_lib.lake import Pointer
+from clv_lib.lake import Lake, Pointer
 from clv_lib.pipeline import begin
 from clv_lib.pipeline.intake import intake
 from clv_lib.runs import PUBLISHED, record
@@ -77,6 +78,23 @@ class Shop:
         record(work.lake, work.run, PUBLISHED, NOW)
         Pointer(work.lake).move(before, work.run.run_id, as_of, work.run.silver_versions, NOW)
         return work
+
+    def abandoned(self, as_of: dt.date, dies_after: int) -> list[str]:
+        """A run dies when it has replaced parts of so many tables of silver; their names."""
+        written: list[str] = []
+        replace_in_state = Lake.replace_in_state
+
+        def counted(lake: Lake, table: Table, *others: Any) -> tuple[int, int]:
+            if len(written) == dies_after:
+                raise KeyboardInterrupt
+            written.append(table.name)
+            return replace_in_state(lake, table, *others)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Lake, "replace_in_state", counted)
+            with pytest.raises(KeyboardInterrupt):
+                self._intake("lake", as_of)
+        return written
 
     def rebuilt(self, as_of: dt.date) -> Workspace:
         """The same in an empty lake."""
@@ -152,7 +170,3 @@ _CHANGES: dict[str, dict[str, dict[str, str] | None]] = {
 
 def later(day: dt.date, days: int) -> dt.date:
     return day + dt.timedelta(days=days)
-
-
-def with_sources(shop: Shop, *names: str) -> Shop:
-    return replace(shop, sources=names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +12,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, ROWS_PUT_ASIDE, STATE_TABLES
 from tests.spark.nights import Shop, assert_same, disturbed, later
 from tests.spark.test_orders_oracle import AS_OF, INTERPRETED, conf, data_sets
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from clv_lib.contracts.types import Table
+    from clv_lib.pipeline.workspace import Workspace
     from tests.spark.oracle import DataSet
 
 
@@ -33,6 +38,7 @@ def sources_of(data: DataSet) -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 def test_refreshed_equals_rebuilt(spark: SparkSession, tmp_path: Path) -> None:
     refreshed: list[str] = []
 
@@ -66,3 +72,86 @@ def test_refreshed_equals_rebuilt(spark: SparkSession, tmp_path: Path) -> None:
 
     agrees()
     assert not any(found.startswith("not") for found in refreshed), refreshed
+
+
+def order(number: int, customer: str, day: str, amount: str = "10") -> dict[str, Any]:
+    return {"order_id": f"o{number}", "customer_id": customer, "ordered_at": f"{day}T10:00:00Z", "net_amount": amount}
+
+
+def written(work: Workspace, table: Table) -> set[tuple[str, ...]]:
+    """Partitions that the latest commit of the run wrote to a table, by their values in the paths of its files."""
+    version = work.run.silver_versions[table.name]
+    log = Path(work.lake.place(table)) / "_delta_log" / f"{version:020d}.json"
+    actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return {tuple(one["add"]["partitionValues"].values()) for one in actions if "add" in one}
+
+
+def test_only_what_changed_is_replaced(spark: SparkSession, tmp_path: Path) -> None:
+    shop = Shop(spark, tmp_path, ("orders",), options={"buckets": 4})
+    months = [f"{year}-{month:02}-11" for year in (2022, 2023) for month in range(1, 13)]
+    rows = [order(100 * c + n, f"c{c}", day, "5") for c in range(12) for n, day in enumerate(months[c % 3 :: 3])]
+    shop.insert("orders", rows)
+    day = dt.date(2023, 12, 31)
+    with conf(spark, INTERPRETED):
+        first = shop.night(day)
+        assert first.run.rebuild_reason == "nothing is published yet"
+
+        # A quiet day: a later as_of, and nothing is written.
+        quiet = shop.night(later(day, 1))
+        assert quiet.run.refreshed_from == first.run.run_id
+        states = [table.name for table in STATE_TABLES]
+        assert [quiet.run.silver_versions[n] for n in states] == [first.run.silver_versions[n] for n in states]
+
+        # A new order, one in the future, and one of two years ago, of a customer with an order in each third month.
+        shop.insert(
+            "orders",
+            [order(9001, "c1", "2024-01-02"), order(9002, "c2", "2024-01-09"), order(9003, "c3", "2022-02-20")],
+        )
+        busy = shop.night(later(day, 2))
+        assert_same(busy, shop.rebuilt(later(day, 2)))
+        bucket = {row["customer_id"]: str(row["customer_bucket"]) for row in busy.read(CUSTOMER_MONTHS).collect()}
+        own = {(f"{day[:7]}-01", bucket["c3"]) for day in months[3::3]}
+        expected = own | {("2022-02-01", bucket["c3"]), ("2024-01-01", bucket["c1"])}
+        assert written(busy, CUSTOMER_ORDERS) == written(busy, CUSTOMER_MONTHS) == expected
+        assert written(busy, ROWS_PUT_ASIDE) == {("orders", "2024-01-01")}
+
+        # The future order is due, and runs died before: what they wrote is set back, or never seen.
+        shop.insert("orders", [order(9004, "c4", "2023-12-03"), order(9005, "c5", "2024-01-03")])
+        shop.delete("orders", "order_id = 'o203'")
+        assert shop.abandoned(later(day, 3), 1) == ["rows_put_aside"]
+        assert shop.abandoned(later(day, 9), 2) == ["rows_put_aside", "customer_orders"]
+        due = shop.night(later(day, 9))
+        assert due.run.refreshed_from == busy.run.run_id
+        assert due.run.silver_versions["customer_orders"] > busy.run.silver_versions["customer_orders"] + 1
+        assert_same(due, shop.rebuilt(later(day, 9)))
+
+        # An earlier day cannot go on from a later one.
+        assert "is before that of the published run" in str(shop.night(day).run.rebuild_reason)
+
+
+def test_lines_and_credit_notes_are_followed(spark: SparkSession, tmp_path: Path) -> None:
+    shop = Shop(spark, tmp_path, ("orders",), options={"orders": ", grain: line"}, feed=True)
+    chance = random.Random(5)
+    lines = []
+    for number in range(40):
+        is_credit = number % 4 == 3
+        header = {"customer_id": f"c{number % 7}" if number % 9 else None}
+        header |= {"order_id": f"C{number}" if is_credit else f"o{number}"}
+        header |= {"ordered_at": f"2024-{1 + number // 5:02}-{1 + chance.randrange(27):02}T08:00:00Z"}
+        for line in range(chance.randint(1, 3)):
+            amount = -chance.randint(1, 4) if is_credit else chance.randint(1, 90)
+            # Some lines share their id with one of another order, and compete with it.
+            line_id = f"l{chance.randrange(30)}" if chance.random() < 0.15 else f"l{number}-{line}"
+            lines.append(header | {"order_line_id": line_id, "net_amount": f"{amount}", "cost_amount": "1"})
+    chance.shuffle(lines)
+    shop.insert("orders", lines[:50])
+    day = dt.date(2024, 7, 15)
+    with conf(spark, INTERPRETED):
+        shop.night(day)
+        shop.insert("orders", lines[50:])
+        shop.delete("orders", "order_id in ('o1', 'o5', 'C7')")
+        shop.update("orders", {"customer_id": "'c3'"}, "order_id in ('o2', 'o12')")
+        shop.update("orders", {"net_amount": "'-2'"}, "order_id = 'o8'")
+        work = shop.night(later(day, 20))
+        assert work.run.refreshed_from is not None
+        assert_same(work, shop.rebuilt(later(day, 20)))

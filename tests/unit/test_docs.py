@@ -181,6 +181,7 @@ def table_section(table: Table) -> str:
     if table.partition_by:
         head += f" Partitioned by {', '.join(map(code, table.partition_by))}."
     rows = [(code(f.name), code(f.type), f.description, field_rule(f)) for f in table.fields]
+    rows += [(code(f.name), code(f.type), f.meaning, "computed by the view") for f in table.computed_on_read]
     rules = "\n".join(f"- `{rule.name}`: {rule.meaning}" for rule in table.rules)
     text = f"{head}\n\n{markdown_table(('column', 'type', 'meaning', 'rule'), rows)}"
     return f"{text}\n\nEach row must also keep:\n\n{rules}" if rules else text
@@ -298,7 +299,7 @@ def test_queries_fit_the_published_tables(page: str, least: int) -> None:
     duckdb = pytest.importorskip("duckdb")
     database = duckdb.connect()
     for table in TABLES.values():
-        columns = ", ".join(f"{name} {duckdb_type(kind)}" for name, kind in table.schema.items())
+        columns = ", ".join(f"{name} {duckdb_type(kind)}" for name, kind in table.read_schema.items())
         database.execute(f"CREATE TABLE {table.name} ({columns})")
     queries = blocks(ROOT / page, "sql")
     assert len(queries) >= least

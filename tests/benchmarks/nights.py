@@ -1,0 +1,96 @@
+"""Silver of a night with one new day, and of one with an order of two years ago, beside making all of it anew."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clv_lib.lake import Pointer
+from clv_lib.pipeline import begin
+from clv_lib.pipeline.intake import intake
+from clv_lib.runs import PUBLISHED, record
+from clv_lib.settings import load_settings
+from tests.benchmarks.events import Work, show_work, work_by_step
+from tests.benchmarks.measuring import heading, session, timed
+from tests.benchmarks.pipeline import AS_OF, SETTINGS, generated_orders
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from clv_lib.pipeline.workspace import Workspace
+    from clv_lib.settings import Settings
+
+_NOW = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
+_LATE = AS_OF.replace(year=AS_OF.year - 2)
+_FILES = 8
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a night was about, how long its intake took, and when."""
+
+    name: str
+    seconds: float
+    span: tuple[float, float]
+
+
+def measure(folder: Path, count: int, buckets: int) -> None:
+    """Generate about `count` orders of three years and print what the intake of some nights costs."""
+    settings = load_settings(
+        None, text=SETTINGS.format(folder=folder) + f"silver: {{customer_buckets: {buckets}}}", environ={}
+    ).settings
+    spark = session(folder)
+    orders = generated_orders(spark, count)
+    before = orders.where(f"ordered_at < timestamp'{AS_OF}'").repartitionByRange(_FILES, "ordered_at")
+    _append(before.sortWithinPartitions("ordered_at"), folder)
+    written = spark.read.format("delta").load(str(folder / "orders")).count()
+    heading(f"{written:,} orders of three years, {buckets} buckets of customers")
+    yesterday = AS_OF - dt.timedelta(days=1)
+    nights = [_night(spark, settings, "all read anew", yesterday)]
+    new = orders.where(f"ordered_at >= timestamp'{AS_OF}'").coalesce(1)
+    _append(new, folder)
+    nights.append(_night(spark, settings, "one new day", AS_OF))
+    nights.append(_night(spark, settings, "a quiet day", AS_OF + dt.timedelta(days=1)))
+    late = new.limit(1).selectExpr(
+        "'late' as order_id",
+        "customer_id",
+        f"timestamp'{_LATE} 12:00:00' as ordered_at",
+        "net_amount",
+        "cost_amount",
+        "channel",
+    )
+    _append(late, folder)
+    nights.append(_night(spark, settings, "one order of two years ago", AS_OF + dt.timedelta(days=2)))
+    heading("Seconds of the intake, and its share of the time to read all anew")
+    for night in nights:
+        print(f"{night.seconds:9.1f} s {night.seconds / nights[0].seconds:7.1%}  {night.name}", flush=True)
+    spark.stop()
+    heading("Work by night, from the event log")
+    spans = {night.name: night.span for night in nights}
+    found: dict[str, Work] = work_by_step(folder / "events", spans, (nights[0].span[0], nights[-1].span[1]))
+    show_work(found)
+
+
+def _append(rows: DataFrame, folder: Path) -> None:
+    rows.write.format("delta").mode("append").save(str(folder / "orders"))
+
+
+def _night(spark: SparkSession, settings: Settings, name: str, as_of: dt.date) -> Night:
+    """Run the intake and publish its silver, without the tables that derive from it."""
+    began = dt.datetime.now(dt.timezone.utc).timestamp()
+    seconds = timed(partial(_intake, spark, settings, as_of))
+    return Night(name, seconds, (began, began + seconds))
+
+
+def _intake(spark: SparkSession, settings: Settings, as_of: dt.date) -> Workspace:
+    work = begin(spark, settings, as_of, _NOW)
+    with work.progress.step("intake"):
+        work = intake(work)
+    work.release()
+    before = Pointer(work.lake).current()
+    record(work.lake, work.run, PUBLISHED, _NOW)
+    Pointer(work.lake).move(before, work.run.run_id, as_of, work.run.silver_versions, _NOW)
+    return work
