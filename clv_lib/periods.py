@@ -42,6 +42,17 @@ def months_between(start: dt.date, end: dt.date) -> int:
     return (end.year - start.year) * MONTHS_PER_YEAR + end.month - start.month
 
 
+def days_from(first: dt.date, last: dt.date, every: str) -> list[dt.date]:
+    """Days from `first` to `last`, both included: each `day`, or `month` ends and `last`.
+
+    ValueError if `last` is before `first`.
+    """
+    if last < first:
+        raise ValueError(f"{last} is before {first}")
+    days = [first + dt.timedelta(days=number) for number in range((last - first).days + 1)]
+    return days if every == "day" else [day for day in days if day in (month_end(day), last)]
+
+
 def cutoff_date(as_of: dt.date, days: int) -> dt.date:
     """First day of the window of `days` days that ends on `as_of`, both included: 1 day is `as_of` itself."""
     if days < 1:

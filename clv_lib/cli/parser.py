@@ -87,6 +87,14 @@ def _running(commands: Any) -> None:
     _config(run)
     _as_of(run)
     _run_options(run)
+    backfill = _command(commands, "backfill", "running.backfill", "run and publish one day after the other")
+    _config(backfill)
+    backfill.add_argument("--from", dest="first", type=day, metavar="DATE", required=True, help="the first day")
+    backfill.add_argument("--to", dest="last", type=day, metavar="DATE", required=True, help="the last day")
+    backfill.add_argument(
+        "--every", choices=("day", "month"), default="day", help="each day, or month ends and the last (default: day)"
+    )
+    backfill.add_argument("--allow-older", action="store_true", help="although a later day is published")
     step = _command(commands, "step", "running.step", "run one step of a run, for schedulers that start each by itself")
     step.add_argument("name", metavar="STEP", choices=STEPS, help=", ".join(STEPS))
     _config(step)

@@ -13,7 +13,8 @@ from clv_lib.cli import outcomes
 from clv_lib.cli.context import LOGGER, loaded, spark_session, write
 from clv_lib.cli.logs import Journal
 from clv_lib.cli.rendering import table_lines
-from clv_lib.errors import SUCCESS_EXIT_CODE, QualityGateFailed
+from clv_lib.errors import SUCCESS_EXIT_CODE, ConfigurationError, QualityGateFailed
+from clv_lib.periods import days_from
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -30,6 +31,23 @@ def run(arguments: argparse.Namespace) -> int:
         settings = loaded(arguments).settings
         with spark_session(settings) as spark, _pointed_to_results(arguments.config, journal):
             _run_and_report(spark, settings, arguments, arguments.as_of)
+    return SUCCESS_EXIT_CODE
+
+
+def backfill(arguments: argparse.Namespace) -> int:
+    """Run and publish one day after the other; the first that fails ends it, and those before it stay published."""
+    if arguments.last < arguments.first:
+        expected = f"{arguments.first} or later"
+        step = "name the earlier day with --from"
+        raise ConfigurationError("--to is before --from", expected=expected, found=f"{arguments.last}", next_step=step)
+    settings, days = loaded(arguments).settings, days_from(arguments.first, arguments.last, arguments.every)
+    with spark_session(settings) as spark:
+        from clv_lib.pipeline import run_all
+
+        for number, day in enumerate(days, start=1):
+            outcome = run_all(spark, settings, day, clock=_now, allow_older=arguments.allow_older)
+            seconds = sum(record.seconds for record in outcome.progress.steps)
+            write(f"{number} of {len(days)}: as of {day} {outcome.status}, run {outcome.run.run_id}, {seconds:.0f} s")
     return SUCCESS_EXIT_CODE
 
 

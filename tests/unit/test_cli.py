@@ -27,6 +27,7 @@ from clv_lib.steps import STEPS
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
     "run",
+    "backfill",
     "step",
     "demo",
     "sql",
@@ -96,6 +97,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["show", "segments", "--config", "x.yaml", "--limit", "0"], "not a whole number above 0"),
         (["sql", "select 1", "--config", "x.yaml", "--format", "cvs"], "did you mean csv?"),
         (["config", "shwo"], "did you mean show?"),
+        (["backfill", "--config", "x.yaml", "--from", "2025-02-01", "--to", "2025-01-01"], "2025-02-01 or later"),
         (["tables", "segment_metric"], "did you mean segment_metrics?"),
         (["contract", "order"], "did you mean orders?"),
     ],

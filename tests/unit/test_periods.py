@@ -85,3 +85,11 @@ def test_rates_are_compounded_not_multiplied() -> None:
 def test_impossible_discount_is_refused() -> None:
     with pytest.raises(ValueError, match="above -1"):
         periods.monthly_discount_rate(-1.0)
+
+
+def test_days_of_a_backfill() -> None:
+    first, last = dt.date(2024, 1, 30), dt.date(2024, 3, 2)
+    assert periods.days_from(first, dt.date(2024, 2, 1), "day") == [first, dt.date(2024, 1, 31), dt.date(2024, 2, 1)]
+    assert periods.days_from(first, last, "month") == [dt.date(2024, 1, 31), dt.date(2024, 2, 29), last]
+    with pytest.raises(ValueError, match="before"):
+        periods.days_from(last, first, "day")
