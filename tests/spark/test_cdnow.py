@@ -14,6 +14,7 @@ import pytest
 
 from clv_lib.contracts.inputs import ORDERS
 from clv_lib.contracts.predictions import MODEL_FITS, SEGMENT_PREDICTIONS
+from clv_lib.contracts.silver import CUSTOMER_REFUNDS
 from clv_lib.customers.metrics import NET_REVENUE, boundary_sums, customer_metrics
 from clv_lib.orders.history import customer_orders
 from clv_lib.orders.intake import in_reporting_currency, judged_orders, with_order_dispositions
@@ -51,7 +52,7 @@ SETTINGS = Settings.model_validate(
 PREDICTIONS = Predictions(model="auto", horizons_days=(HORIZON_DAYS,), annual_discount_rate=0.10)
 COLUMNS = {"customer_id": "customer", "ordered_at": "day", "net_amount": "value"}
 FIRST_TEN = (24.65, 18.91, 35.17, 35.17, 35.17, 71.46, 18.91, 35.17, 27.28, 35.17)
-REFUND_COLUMNS = "customer_id string, refunded_date date, refund_amount decimal(18,4)"
+REFUND_COLUMNS = CUSTOMER_REFUNDS.ddl
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ def test_every_rule_passes_a_good_row_and_can_fail(spark: SparkSession, table: T
 def test_null_predicates_count_as_broken_and_measures_are_exact(spark: SparkSession):
     table = TABLES["customer_orders"]
     good = {**_good_row(table), "net_amount": Decimal("0.1000"), "gross_amount": Decimal("2.1000")}
+    good["cumulative_net_amount"] = good["net_amount"]
     rows = [
         good,
         {**good, "order_id": "b", "is_first_order": None},
@@ -132,6 +133,7 @@ def test_null_predicates_count_as_broken_and_measures_are_exact(spark: SparkSess
         "violations__is_first_order_not_null",
         "violations__first_order_has_number_1",
         "violations__net_is_gross_less_discount_and_refund",
+        "violations__running_value_starts_at_value",
     }
     assert row["measure__net"] == Decimal("0.4000") and row["measure__orders"] == 3
     assert row["measure__customers"] == 2
