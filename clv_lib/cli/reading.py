@@ -63,7 +63,9 @@ def runs(arguments: argparse.Namespace) -> int:
         now = Pointer(lake).current()
         is_published = F.col("run_id") == F.lit(now.snapshot_id if now else "")
         marked = F.when(is_published, "published now").otherwise("").alias("readers_see")
-        newest = rows.orderBy(F.desc("started_at")).select("run_id", marked, *_RUN_COLUMNS[1:])
+        silver = F.when(F.col("refreshed_from") != "", "refreshed").when(F.col("rebuild_reason") != "", "made anew")
+        listed = ("run_id", marked, *_RUN_COLUMNS[1:], silver.alias("silver"))
+        newest = rows.orderBy(F.desc("started_at")).select(*listed)
         _print_rows(newest, arguments, lake.place(PIPELINE_RUNS))
     return SUCCESS_EXIT_CODE
 
