@@ -9,6 +9,7 @@ import pytest
 from clv_lib import jars
 from clv_lib.errors import ConfigurationError
 from clv_lib.session import describe_environment, launch_of
+from clv_lib.settings.models import FIXED_SPARK_KEYS
 from clv_lib.spark_conf import (
     DELTA_CATALOG,
     DELTA_EXTENSION,
@@ -16,9 +17,12 @@ from clv_lib.spark_conf import (
     FIXED_CONF,
     default_driver_memory,
     is_local,
+    refuse_contradictions,
     session_conf,
     with_delta_jars,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_fixed_entries_are_always_set() -> None:
@@ -86,6 +90,15 @@ def test_both_jars_or_the_package(tmp_path: Path) -> None:
     )
     second.write_bytes(b"x")
     assert with_delta_jars(conf, tmp_path, "4.1.4", "4.4.0")["spark.jars"] == f"a.jar,{first},{second}"
+
+
+@pytest.mark.parametrize("name", ["spark-defaults", "cluster", "databricks"])
+def test_settings_that_ship_leave_alone_what_results_depend_on(name: str) -> None:
+    lines = (ROOT / "conf" / "spark" / f"{name}.conf").read_text(encoding="utf-8").splitlines()
+    values = dict(line.split(maxsplit=1) for line in lines if line.strip() and not line.startswith("#"))
+    assert values and all(key.startswith("spark.") for key in values)
+    refuse_contradictions(values)
+    assert not {key.lower() for key in values} & {key.lower() for key in FIXED_SPARK_KEYS}
 
 
 def test_a_damaged_and_a_missing_jar_are_named(tmp_path: Path) -> None:
