@@ -39,7 +39,13 @@ from clv_lib.models.uncertainty import (
     probability_interval,
     sum_interval,
 )
-from clv_lib.models.value_uncertainty import order_forecast, residual_forecast, value_forecast, value_interval
+from clv_lib.models.value_uncertainty import (
+    ValueForecast,
+    order_forecast,
+    residual_forecast,
+    value_forecast,
+    value_interval,
+)
 from clv_lib.models.windows import WindowMoments, window_moments
 
 TRANSACTION_MODELS: Mapping[str, type[BgNbd | MbgNbd | ParetoNbd]] = MappingProxyType(
@@ -70,6 +76,7 @@ __all__ = [
     "SurvivorTable",
     "TransactionModel",
     "TransactionStatistics",
+    "ValueForecast",
     "WindowMoments",
     "discounted_purchases_if_alive",
     "gradient_of_product",

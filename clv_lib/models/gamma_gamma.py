@@ -76,10 +76,10 @@ class GammaGamma:
 
     def _log_density(self, q: ArrayLike, v: ArrayLike, frequency: ArrayLike, mean_spend: ArrayLike) -> FloatArray:
         """Of the mean of x purchases of a customer with nu ~ Gamma(q, v)."""
-        x, m = as_floats(frequency), as_floats(mean_spend)
+        x, m, before = as_floats(frequency), as_floats(mean_spend), as_floats(q)
         shape, relative = self.p * x, x * m / as_floats(v)
         total: FloatArray = (
-            -special.betaln(shape, q) - as_floats(q) * np.log1p(relative) - shape * np.log1p(1 / relative) - np.log(m)
+            -special.betaln(shape, before) - before * np.log1p(relative) - shape * np.log1p(1 / relative) - np.log(m)
         )
         return total
 

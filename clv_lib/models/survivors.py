@@ -165,16 +165,19 @@ class Residual:
 
 
 def residual_if_alive(
-    model: TransactionModel, frequency: FloatArray, age: FloatArray, *, annual_discount_rate: float, time_unit_days: float
+    model: TransactionModel,
+    frequency: FloatArray,
+    age: FloatArray,
+    *,
+    annual_discount_rate: float,
+    time_unit_days: float,
 ) -> Residual:
     """Evaluate the residual of each (x, T), given as two arrays of one length; age in the unit of the model.
 
     purchases and squares to 1e-7, second moment and gradient to 1e-3 of them. Raises ValueError for a rate of 0.
     """
     purchases, squares = (
-        residual_purchases_if_alive(
-            model, frequency, age, annual_discount_rate=rate, time_unit_days=time_unit_days
-        )
+        residual_purchases_if_alive(model, frequency, age, annual_discount_rate=rate, time_unit_days=time_unit_days)
         for rate in (annual_discount_rate, (1 + annual_discount_rate) ** 2 - 1)
     )
 

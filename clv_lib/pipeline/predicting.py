@@ -63,7 +63,7 @@ def predictions(work: Workspace) -> Workspace:
     choice = choose(fits, compared.accuracy, settings)
     work.progress.info(f"model of orders: {choice.name} ({choice.reasons[choice.name]})")
     verdict = compare_groups(work, compared.latest, choice.name)
-    own = assign(work, metrics, fits, verdict.grouping, choice.name)
+    own = assign(work, metrics, fits, verdict, choice.name)
     chosen = scorers(fits, choice.name, own.fits)
     rate, level = settings.annual_discount_rate, settings.interval_level
     foreseen = work.keep(forecasts(own.states, distinct_pairs(own.states), chosen, settings.horizons_days, rate, level))
@@ -77,8 +77,8 @@ def predictions(work: Workspace) -> Workspace:
             for table, rows in (
                 (SEGMENT_PREDICTIONS, segment_predictions(sums, chosen, settings, work.as_of)),
                 (MODEL_FITS, model_fits(fits, choice, work.as_of, own.fits)),
-                (PREDICTION_ACCURACY, accuracy_table(compared.accuracy, choice)),
-                (PREDICTION_CALIBRATION, compared.calibration),
+                (PREDICTION_ACCURACY, accuracy_table([*compared.accuracy, *verdict.accuracy], choice)),
+                (PREDICTION_CALIBRATION, [*compared.calibration, *verdict.calibration]),
                 (PREDICTION_TRACKING, compared.tracking),
                 (PREDICTION_GROUPINGS, verdict.rows),
             )
@@ -107,19 +107,23 @@ def compare_models(work: Workspace, metrics: DataFrame) -> Compared:
         fits = fit_models(before, settings)
         if not any(fit.model for fit in fits.candidates.values()):
             why = ", ".join(f"{name} {fit.status}" for name, fit in fits.candidates.items())
-            work.progress.note(f"no model is usable at {end}, the end of calibration: {why}")
+            instead = (
+                "; nbd, which knows no death, stands for them in prediction_accuracy" if fits.baseline.converged else ""
+            )
+            work.progress.note(f"no model is usable at {end}, the end of calibration: {why}{instead}")
         if not fits.baseline.converged:
             break
         customers = fits.baseline.customer_count / fits.sampled_share
         share = min(1.0, settings.max_accuracy_customers / customers)
         earlier = customers_as_of(work, end - dt.timedelta(days=settings.holdout_days))
         known = work.keep(sampled(outcomes(before, after, earlier), share))
-        members = segments_as_of(work, before, end)
+        members = work.keep(segments_as_of(work, before, end))
         counted = cells(said(known, fits, holdout), members).toPandas()
-        compared.accuracy += accuracy_rows(counted, fits, holdout, share, work.as_of)
+        rows = accuracy_rows(counted, fits, holdout, share, work.as_of)
+        compared.accuracy += rows
         compared.calibration += calibration_rows(counted, holdout, work.as_of)
         compared.tracking += _tracked(work, before, fits, end)
-        compared.latest = compared.latest or LatestHoldout(holdout, before, known, share, fits)
+        compared.latest = compared.latest or LatestHoldout(holdout, before, known, members, share, fits, rows)
         after = before
     return compared
 

@@ -60,10 +60,12 @@ class Predictions(Section):
     group_by: Annotated[str, BeforeValidator(lower)] = Field(
         default=AUTO,
         description="Grouping whose fits score the customers: none, one of compare_groups, or auto: the best of them if"
-        " it beats the pooled fit on the holdout.",
+        " it beats the pooled fit on the holdout, for orders and for their value apart.",
     )
     minimum_group_customers: Count = Field(
-        default=1_000, description="Groups with fewer customers than this take the pooled fit."
+        default=1_000,
+        description="Groups with fewer customers than this take the pooled fit; for value also those with repeat orders"
+        " of fewer than a tenth of it.",
     )
     max_fit_rows: Count = Field(
         default=5_000_000, description="Most distinct (frequency, recency, age) rows that the driver fits."

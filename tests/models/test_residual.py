@@ -26,9 +26,11 @@ HIGH_RATE = 1.0
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.1, 0.5])
-@pytest.mark.parametrize("parameters", [(0.563, 12.559, 0.408, 10.515), (0.5, 10.58, 0.01, 11.67), (1.0, 5.0, 8.0, 2.0)])
+@pytest.mark.parametrize(
+    "parameters", [(0.563, 12.559, 0.408, 10.515), (0.5, 10.58, 0.01, 11.67), (1.0, 5.0, 8.0, 2.0)]
+)
 def test_pairs_of_pareto_nbd_agree_with_their_closed_form(rate: float, parameters: tuple[float, ...]) -> None:
-    """Given rate l and leaving m the pairs are 2 l^2 / ((m + d) (m + 2 d)); by partial fractions DERT at d less at 2 d."""
+    """By rates l and m the pairs are 2 l^2 / ((m + d) (m + 2 d)): as partial fractions DERT at d less DERT at 2 d."""
     model, x, age = ParetoNbd(*parameters), np.array([0.0, 1.0, 7.0, 100.0]), 77.86
     delta = np.log1p(rate) / WEEKS_PER_YEAR
     once, twice = (
@@ -85,7 +87,10 @@ def test_moments_agree_with_simulated_futures(model: BgNbd, x: int, age: float) 
 
 @pytest.mark.parametrize("model", [BG, MBG, ParetoNbd(0.553, 10.58, 0.606, 11.67)])
 def test_moments_are_interpolated_over_many_ages(model: TransactionModel) -> None:
-    x, age = np.repeat([0.0, 3.0, 30.0], [40, 20, 3]), np.r_[np.linspace(0, 157, 40), np.linspace(20, 90, 20), 30, 60, 90]
+    x, age = (
+        np.repeat([0.0, 3.0, 30.0], [40, 20, 3]),
+        np.r_[np.linspace(0, 157, 40), np.linspace(20, 90, 20), 30, 60, 90],
+    )
     found = residual_if_alive(model, x, age, annual_discount_rate=0.1, time_unit_days=7.0)
     exact = found.squares + residual_pairs_if_alive(model, x, age, annual_discount_rate=0.1)
     np.testing.assert_allclose(found.second_moment, exact, rtol=1e-3)
