@@ -74,6 +74,7 @@ class Result:
     spend: dict[str, Fitted[GammaGamma]]
     spend_counted: Any
     later_counted: Any
+    few: list[Row]
 
     def scored_by(self, segment_id: str) -> tuple[list[Row], tuple[FloatArray, FloatArray, FloatArray]]:
         """Customers of a fit, and their x, t_x and T in weeks."""
@@ -134,6 +135,8 @@ def result(spark_session: SparkSession) -> Iterator[Result]:
     members = own.selectExpr(
         "customer_id", "explode(array('all:all', concat('scored_by:', fit_segment_id))) segment_id"
     )
+    some = own.where("customer_id like '_-00_'").repartition(3)
+    few = forecasts(some, distinct_pairs(some), scorers, (HORIZON,), RATE, LEVEL)
     bought = grouped.selectExpr("*", "2.0D actual_orders", "float(substr(customer_id, 3)) actual_amount")
     rows_of_segments = segment_predictions(segment_sums(foreseen, members).toPandas(), scorers, SETTINGS, AS_OF)
     yield Result(
@@ -146,6 +149,7 @@ def result(spark_session: SparkSession) -> Iterator[Result]:
         spend,
         counted_spend_by_group(grouped, groupings),
         counted_later_spend(bought, groupings),
+        customer_predictions(few, scorers, {}, SETTINGS, AS_OF).collect(),
     )
     spark_session.catalog.clearCache()
 
@@ -210,6 +214,20 @@ def test_customers_are_scored_by_the_fit_of_their_group(result: Result, segment_
     dates = [day + dt.timedelta(days=int(gap)) for day, gap, ok in zip(last, gaps, near, strict=True) if ok]
     found = [row.expected_next_order_date for row in rows]
     assert [day for day in found if day is not None] == dates
+
+
+def test_a_prediction_does_not_depend_on_who_else_is_predicted(result: Result) -> None:
+    """But for the ends of the residual value's interval, which are interpolated over the ages that there are."""
+    every = {row.customer_id: row.asDict() for row in result.predictions}
+    assert len(result.few) == 20 and {row.fit_segment_id for row in result.few} == {"all:all", FAST}
+    for row in result.few:
+        for name, value in row.asDict().items():
+            if not name.startswith("residual_clv_mean"):
+                assert value == (
+                    pytest.approx(every[row.customer_id][name], rel=1e-9)
+                    if isinstance(value, float)
+                    else every[row.customer_id][name]
+                ), name
 
 
 def by_parameter(fit: Fitted[TransactionModel], figure: Callable[[TransactionModel], FloatArray]) -> FloatArray:
