@@ -95,11 +95,15 @@ def _by_parameters(
 def _sum_intervals(
     sums: pd.DataFrame, mean: str, measure: str, level: float
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Interval of the mean and predictive interval of each sum."""
+    """Interval of the mean and predictive interval of each sum, which is never the narrower one.
+
+    The two have different shapes, which shows where the parameters are so uncertain that chance hardly matters.
+    """
     expected = sums[mean].to_numpy(float)
     by_parameters = sums[f"{measure}_by_parameters"].to_numpy(float)
+    low, high = mean_interval(expected, by_parameters, level)
     realised = sum_interval(expected, sums[f"{measure}_variance"].to_numpy(float) + by_parameters, level)
-    return *mean_interval(expected, by_parameters, level), *realised
+    return low, high, np.minimum(realised[0], low), np.maximum(realised[1], high)
 
 
 def _interval_status(sums: pd.DataFrame, variance: str = "value_variance") -> FloatArray:
