@@ -21,7 +21,8 @@ WARNING_MARK = "warning: "
 _FITS = "SELECT * FROM model_fits ORDER BY model_id, segment_id, parameter"
 
 _ACCURACY = """
-SELECT * FROM prediction_accuracy WHERE segment_id = 'all:all' ORDER BY calibration_end_date DESC, model_id
+SELECT * FROM prediction_accuracy WHERE segment_id = 'all:all'
+ORDER BY calibration_end_date DESC, horizon_days DESC, model_id
 """
 
 _GROUPINGS = """
@@ -121,7 +122,7 @@ def _against_baselines(row: Row, rows: list[Row]) -> str:
         f"{other['model_id']} {other['orders_rmse']:.3f}"
         for other in rows
         if other["is_baseline"] and other["orders_rmse"] is not None
-        and other["calibration_end_date"] == row["calibration_end_date"]
+        and all(other[name] == row[name] for name in ("calibration_end_date", "horizon_days"))
     ]  # fmt: skip
     verdict = (
         "better than each simple rule" if row["beats_baselines"] else "WORSE than a simple rule: do not rely on it"

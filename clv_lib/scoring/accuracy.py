@@ -266,10 +266,14 @@ def accuracy_table(rows: Sequence[Mapping[str, Any]], choice: Choice) -> list[tu
 
     Where fits per group were judged, they are what is published, and not the pooled fit.
     """
-    by_group = {row["calibration_end_date"] for row in rows if row["model_id"] == BY_GROUP}
+
+    def holdout(row: Mapping[str, Any]) -> tuple[object, object]:
+        return row["calibration_end_date"], row["horizon_days"]
+
+    by_group = {holdout(row) for row in rows if row["model_id"] == BY_GROUP}
 
     def is_published(row: Mapping[str, Any]) -> bool:
-        return bool(row["model_id"] == (BY_GROUP if row["calibration_end_date"] in by_group else choice.name))
+        return bool(row["model_id"] == (BY_GROUP if holdout(row) in by_group else choice.name))
 
     return [
         tuple(

@@ -91,7 +91,7 @@ def compare_spend(
     `outcomes` are `counted_later_spend`. The value of a customer's days is compared with what was expected of so many;
     the log score is the log-density of their mean value, given what the customer had spent before.
     """
-    actual = (outcomes["later_frequency"] * outcomes["later_mean_spend"]).to_numpy(float)
+    actual = (outcomes["later_days"] * outcomes["later_mean_spend"]).to_numpy(float)
     own = {segment_id: one.fit for segment_id, one in fits.items()}
     return _Scores(ORDER_VALUE, actual, _scored_spend).compare(outcomes, grouping, own, pooled, holdout)
 

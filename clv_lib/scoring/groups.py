@@ -117,7 +117,7 @@ def counted_spend_by_group(states: DataFrame, groupings: Groupings) -> pd.DataFr
     return counted_spend(states, *map(group_column, groupings.names))
 
 
-LATER_SPEND = ("btyd_frequency", "mean_spend", "later_frequency", "later_mean_spend")
+LATER_SPEND = ("btyd_frequency", "mean_spend", "later_days", "later_mean_spend")
 """x and mean value of repeat days before a day, and the days with orders after it with their mean value."""
 
 
@@ -132,8 +132,8 @@ def counted_later_spend(outcomes: DataFrame, groupings: Groupings) -> pd.DataFra
     later = F.try_divide(F.col("actual_amount"), days)
     is_known = (F.col("btyd_frequency") == 0) | before.isNotNull()
     bought = outcomes.where((days > 0) & (F.col("actual_amount") > 0) & is_known)
-    key = [*map(group_column, groupings.names), "btyd_frequency", "bin", "later_frequency", "later_bin"]
-    binned = bought.withColumns({"bin": spend_bin(before), "later_frequency": days, "later_bin": spend_bin(later)})
+    key = [*map(group_column, groupings.names), "btyd_frequency", "bin", "later_days", "later_bin"]
+    binned = bought.withColumns({"bin": spend_bin(before), "later_days": days, "later_bin": spend_bin(later)})
     counted = binned.groupBy(*key).agg(
         F.avg(F.greatest(F.coalesce(before, F.lit(0)), F.lit(0))).cast("double").alias("mean_spend"),
         F.avg(later).alias("later_mean_spend"),

@@ -185,8 +185,8 @@ def test_spend_is_counted_by_group(result: Result) -> None:
     x, m = np.array([(row.btyd_frequency, float(row.btyd_monetary_value)) for row in own]).T
     assert rows.correlation == pytest.approx(np.corrcoef(x, m)[0, 1], rel=1e-9)
     later = result.later_counted
-    assert later["customers"].sum() == 2 * EACH - 2 and set(later["later_frequency"]) == {2.0}
-    amount = (later["customers"] * later["later_frequency"] * later["later_mean_spend"]).sum()
+    assert later["customers"].sum() == 2 * EACH - 2 and set(later["later_days"]) == {2.0}
+    amount = (later["customers"] * later["later_days"] * later["later_mean_spend"]).sum()
     assert amount == pytest.approx(EACH * (EACH - 1), rel=1e-9)
     before = (later["customers"] * later["mean_spend"]).sum()
     every = [row.btyd_monetary_value for name, row in result.grouped.items() if name[2:] != "000"]

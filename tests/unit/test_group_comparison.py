@@ -173,7 +173,7 @@ def spenders() -> pd.DataFrame:
                     "group_by_half": half,
                     "btyd_frequency": x,
                     "mean_spend": np.where(x > 0, mean, 0.0),
-                    "later_frequency": later,
+                    "later_days": later,
                     "later_mean_spend": later_mean,
                     "customers": 1,
                 }
@@ -201,7 +201,7 @@ def test_types_that_spend_differently_are_taken_apart(spenders: pd.DataFrame) ->
     for name, row in zip(SPEND, by_type.rows[1:], strict=True):
         own = spenders[spenders["group_by_type"] == f"type:{name}"]
         before = (own["btyd_frequency"].to_numpy(), own["mean_spend"].to_numpy())
-        days, mean = own["later_frequency"].to_numpy(), own["later_mean_spend"].to_numpy()
+        days, mean = own["later_days"].to_numpy(), own["later_mean_spend"].to_numpy()
         for who, model in (("grouped", spend_fit(own).model), ("pooled", spend_fit(spenders).model)):
             expected = days * model.expected_spend(*before)
             assert row[f"{who}_rmse"] == pytest.approx(np.sqrt(np.mean((expected - days * mean) ** 2)), rel=1e-6)

@@ -246,9 +246,11 @@ def test_a_grouping_is_taken_only_if_it_beats_the_pooled_fit(published: Any, vie
 
 @pytest.mark.slow
 def test_an_earlier_holdout_is_compared_as_the_latest(published: Any, views: SparkSession) -> None:
-    """Two origins, one model: customers and orders of both periods, counted from the stored orders."""
+    """Two origins, a part of each, one model: customers and orders of all periods, counted from the stored orders."""
     demo = published.demo
-    changed = demo.settings.predictions.model_copy(update={"holdout_origins": 2, "model": "mbg_nbd"})
+    changed = demo.settings.predictions.model_copy(
+        update={"holdout_origins": 2, "holdout_horizons_days": (60,), "model": "mbg_nbd"}
+    )
     settings = demo.settings.model_copy(update={"predictions": changed, "segments": ()})
     begun = begin(demo.lake.spark, settings, demo.as_of, published.outcome.publication.published_at)
     work = replace(begun, run=published.outcome.run)
@@ -258,11 +260,13 @@ def test_an_earlier_holdout_is_compared_as_the_latest(published: Any, views: Spa
         work.release()
     days, length = order_days(views), dt.timedelta(days=changed.holdout_days)
     of_all = [row for row in compared.accuracy if (row["segment_id"], row["model_id"]) == ("all:all", "last_period")]
-    found = {row["calibration_end_date"]: row for row in of_all}
-    assert list(found) == [demo.as_of - length, demo.as_of - 2 * length]
-    for end, row in found.items():
+    found = {(row["calibration_end_date"], dt.timedelta(row["horizon_days"])): row for row in of_all}
+    ends, part = (demo.as_of - length, demo.as_of - 2 * length), dt.timedelta(days=60)
+    assert list(found) == [(end, days) for end in ends for days in (length, part)]
+    for (end, length), row in found.items():
         known = [own for own in days.values() if min(own) <= end]
         assert row["customer_count"] == len(known)
         assert row["actual_orders"] == sum(end < day <= end + length for own in known for day in own)
         assert row["predicted_orders"] == sum(end - length < day <= end for own in known for day in own)
-    assert compared.latest is not None and compared.latest.holdout.calibration_end == demo.as_of - length
+    assert compared.latest is not None and compared.latest.holdout.calibration_end == ends[0]
+    assert compared.latest.holdout.days == changed.holdout_days
