@@ -174,28 +174,26 @@ def residual_if_alive(
 ) -> Residual:
     """Evaluate the residual of each (x, T), given as two arrays of one length; age in the unit of the model.
 
-    purchases and squares to 1e-7, second moment and gradient to 1e-3 of them. Raises ValueError for a rate of 0.
+    purchases to 1e-7, all else to 1e-3 of it. Raises ValueError for a rate of 0.
     """
-    purchases, squares = (
-        residual_purchases_if_alive(model, frequency, age, annual_discount_rate=rate, time_unit_days=time_unit_days)
-        for rate in (annual_discount_rate, (1 + annual_discount_rate) ** 2 - 1)
-    )
+    rate, twice = annual_discount_rate, (1 + annual_discount_rate) ** 2 - 1
 
-    def pairs(x: FloatArray, ages: FloatArray) -> FloatArray:
-        of_pairs = residual_pairs_if_alive(
-            model,
-            x,
-            ages,
-            annual_discount_rate=annual_discount_rate,
-            time_unit_days=time_unit_days,
-            nodes=_RESIDUAL_NODES,
+    def squares_and_pairs(x: FloatArray, ages: FloatArray) -> FloatArray:
+        squares = residual_purchases_if_alive(
+            model, x, ages, annual_discount_rate=twice, time_unit_days=time_unit_days, nodes=_RESIDUAL_NODES
         )
-        return as_floats(of_pairs[:, None])
+        pairs = residual_pairs_if_alive(
+            model, x, ages, annual_discount_rate=rate, time_unit_days=time_unit_days, nodes=_RESIDUAL_NODES
+        )
+        return np.stack([squares, pairs], axis=-1)
 
-    gradient = residual_gradient_if_alive(
-        model, frequency, age, annual_discount_rate=annual_discount_rate, time_unit_days=time_unit_days
+    squares, pairs = _over_ages(model, squares_and_pairs, frequency, age).T
+    return Residual(
+        residual_purchases_if_alive(model, frequency, age, annual_discount_rate=rate, time_unit_days=time_unit_days),
+        squares,
+        squares + pairs,
+        residual_gradient_if_alive(model, frequency, age, annual_discount_rate=rate, time_unit_days=time_unit_days),
     )
-    return Residual(purchases, squares, squares + _over_ages(model, pairs, frequency, age)[:, 0], gradient)
 
 
 def residual_gradient_if_alive(

@@ -177,7 +177,8 @@ def main() -> None:
     folders = {name: arguments.folder.resolve() / name for name in ("cdnow", "online_retail", "demo")}
     for folder in folders.values():
         folder.mkdir(parents=True)
-    spark = build_session("clv-accuracy", {"spark.sql.shuffle.partitions": "4", "spark.driver.memory": "3g"})
+    small = load_settings(ROOT / "conf" / "demo.yaml", environ={}).settings.spark
+    spark = build_session("clv-accuracy", {**small, "spark.driver.memory": "3g"})
     studies = [cdnow(folders["cdnow"]), demo(folders["demo"], spark)]
     if arguments.online_retail:
         studies.append(online_retail(folders["online_retail"], arguments.online_retail))
