@@ -302,7 +302,8 @@ def test_residual_value_of_segments_has_the_intervals_of_a_sum(result: Result) -
         ends = (row["residual_clv_mean_lower_amount"], row["residual_clv_mean_upper_amount"])
         assert ends == pytest.approx(of_mean, rel=1e-3)
         ends = (row["residual_clv_lower_amount"], row["residual_clv_upper_amount"])
-        assert ends == pytest.approx((min(of_sum[0], of_mean[0]), max(of_sum[1], of_mean[1])), rel=1e-3)
+        wider = [float(min(of_sum[0], of_mean[0])), float(max(of_sum[1], of_mean[1]))]
+        assert list(ends) == pytest.approx(wider, rel=1e-3)
 
 
 def test_residual_value_has_an_interval_of_its_mean(result: Result) -> None:
