@@ -108,7 +108,7 @@ def accuracy(spark: SparkSession, study: Study) -> list[Row]:
 
 def table(rows: Sequence[Row]) -> list[str]:
     """Markdown: a sentence about the holdout, and a line per model and simple rule."""
-    first = rows[0]
+    first = next(row for row in rows if row.actual_orders is not None)
     came = f"{first.actual_orders:,.0f} days with orders came, worth {first.actual_amount:,.0f}"
     head = (
         "model", "orders predicted", "of what came", "rmse", "Gini", "best tenth", "customers held", "total held",
