@@ -17,6 +17,8 @@ ORDERS ?= 1000000
 CUSTOMERS ?= 1000000
 # With MORE_CUSTOMERS=10000000 `make bench-models` fits as many too, without a peer.
 MORE_CUSTOMERS ?= 0
+# The data set Online Retail as CSV for `make accuracy-study`; without it its table is kept.
+ONLINE_RETAIL ?=
 # The interpreter of .venv: PYTHON=/path/to/python, or the first of these that is 3.10 to 3.13.
 PYTHON ?=
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.11 python3.12 python3.13 python3.10 python3 python)
@@ -91,6 +93,10 @@ bench-nights: setup $(DEV_DONE) ## Measure silver of a night with one new day be
 .PHONY: coverage-study
 coverage-study: setup $(DEV_DONE) ## Simulate how often intervals hold; writes docs/coverage.md
 	$(BIN)/python -m tests.studies.coverage
+
+.PHONY: accuracy-study
+accuracy-study: setup $(DEV_DONE) ## Run public data and the demo through the models; writes docs/accuracy.md
+	$(BIN)/python -m tests.studies.accuracy $(if $(ONLINE_RETAIL),--online-retail $(ONLINE_RETAIL))
 
 .PHONY: lock
 lock: $(DEV_DONE) ## Resolve requirements/*.lock again from pyproject.toml and requirements/*.in (needs uv)

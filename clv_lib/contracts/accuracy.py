@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clv_lib.contracts.columns import SNAPSHOT, count, probability, status, within
-from clv_lib.contracts.predictions import TRANSACTION_MODEL_NAMES
+from clv_lib.contracts.predictions import SPEND_MODEL_NAME, TRANSACTION_MODEL_NAMES
 from clv_lib.contracts.types import Field, Table
 
 LAST_PERIOD = "last_period"
@@ -12,13 +12,25 @@ HIATUS = "hiatus"
 BASELINES = (LAST_PERIOD, MEAN_RATE, HIATUS)
 """What a model has to beat: the last period again, the customer's mean rate, and activity by days of silence."""
 
-EVALUATED = (*TRANSACTION_MODEL_NAMES, *BASELINES)
+NO_DEATH = "nbd"
+"""The model in which nobody leaves: what every candidate becomes if the data show no one leaving. Never published."""
+
+BY_GROUP = "by_group"
+"""The published model with its fits per group, as far as a grouping is taken."""
+
+ORDERS, ORDER_VALUE = "orders", "order_value"
+GROUPED_MEASURES = (ORDERS, ORDER_VALUE)
+"""What may be fitted per group, each by a grouping of its own."""
+
+EVALUATED = (*TRANSACTION_MODEL_NAMES, BY_GROUP, NO_DEATH, *BASELINES)
 
 _MODEL = Field(
     "model_id",
     "string",
-    "Model of orders (with Gamma-Gamma for value), or a baseline: last_period (the same again), mean_rate (the"
-    " customer's rate so far goes on), hiatus (active if the last order is recent enough; no amounts).",
+    "Model of orders (with Gamma-Gamma for value), in its pooled fit; by_group: the published model with the fits of"
+    " the groupings that are taken; nbd, in which nobody leaves: for comparison, never published; or a baseline:"
+    " last_period (the same again), mean_rate (the customer's rate so far goes on), hiatus (active if the"
+    " last order is recent enough; no amounts).",
     True,
     within("model_id", EVALUATED),
 )
@@ -48,7 +60,7 @@ PREDICTION_ACCURACY = Table(
         Field(
             "is_published_model",
             "boolean",
-            "customer_predictions come from this model. Compared is its pooled fit; per group: prediction_groupings.",
+            "customer_predictions come from this model: by_group where a grouping is taken.",
             required=True,
         ),
         count("customer_count", "Customers compared: those with an order up to the end of calibration."),
@@ -150,22 +162,34 @@ PREDICTION_TRACKING = Table(
 PREDICTION_GROUPINGS = Table(
     name="prediction_groupings",
     layer="gold",
-    grain="one row per grouping and group, and one for all customers: fits per group beside the pooled fit",
-    key=("grouping", "segment_id"),
+    grain="one row per measure, grouping and group, all:all too: fits per group beside the pooled fit",
+    key=("measure", "grouping", "segment_id"),
     partition_by=SNAPSHOT,
     may_be_empty=True,
     fields=(
+        status(
+            "measure",
+            "What is fitted. orders: days with orders. order_value: their value, given how many they are.",
+            *GROUPED_MEASURES,
+        ),
         Field("grouping", "string", "Segment type, or first_order_value_band, by which was fitted.", required=True),
         Field("segment_id", "string", "The group; all:all is every customer, each by the fit used.", required=True),
         Field(
-            "model_id", "string", "The published model of orders.", True, within("model_id", TRANSACTION_MODEL_NAMES)
+            "model_id",
+            "string",
+            "The published model of orders, or gamma_gamma.",
+            True,
+            within("model_id", (*TRANSACTION_MODEL_NAMES, SPEND_MODEL_NAME)),
         ),
         _CALIBRATION_END,
         _HOLDOUT,
         figure("lower_value", "first_order_value_band: first days above this are in the band; NULL: no low end."),
         figure("upper_value", "first_order_value_band: first days up to this are in the band; NULL: no high end."),
-        count("fitted_customer_count", "Customers of the group at the end of calibration, to whom it was fitted."),
-        count("customer_count", "Customers compared."),
+        count(
+            "fitted_customer_count",
+            "Customers of the group at the end of calibration to whom it was fitted; order_value: with a repeat value.",
+        ),
+        count("customer_count", "Customers compared; order_value: who bought in the horizon."),
         Field(
             "sampled_share",
             "double",
@@ -177,15 +201,15 @@ PREDICTION_GROUPINGS = Table(
             "fit_used", "Whose fit said the group's figures; mixed: some groups their own.", "own", "pooled", "mixed"
         ),
         Field("fit_status", "string", "converged, or why the group's own fit is not used; NULL for all customers."),
-        figure("actual_orders", "Days with orders in the horizon."),
+        figure("actual_value", "Days with orders in the horizon, or their value."),
         *(
             figure(f"{who}_{name}", f"{meaning} {by}")
             for name, meaning in (
-                ("predicted_orders", "Expected days with orders,"),
-                ("bias_ratio", "Expected / actual_orders,"),
+                ("predicted_value", "What was expected of that,"),
+                ("bias_ratio", "Expected / actual_value,"),
                 ("mae", "Mean absolute error per customer,"),
                 ("rmse", "Root mean squared error per customer,"),
-                ("wape", "Sum of absolute errors / actual_orders,"),
+                ("wape", "Sum of absolute errors / actual_value,"),
                 ("log_score", "Mean log-density of what a customer did in the holdout; higher is better,"),
             )
             for who, by in (("pooled", "by the pooled fit."), ("grouped", "by the fit used."))

@@ -8,6 +8,7 @@ from clv_lib.contracts.columns import SNAPSHOT, count, probability, status, with
 from clv_lib.contracts.types import MONEY_SUM, Field, Rule, Table
 
 TRANSACTION_MODEL_NAMES = ("bg_nbd", "mbg_nbd", "pareto_nbd")
+SPEND_MODEL_NAME = "gamma_gamma"
 BANDS = ("low", "medium", "high")
 """Of churn risk and of spend, in ascending order."""
 
@@ -52,6 +53,12 @@ CUSTOMER_PREDICTIONS = Table(
             "fit_segment_id",
             "string",
             "Whose fit of the model of orders scored the customer, in model_fits; all:all is the pooled fit.",
+            required=True,
+        ),
+        Field(
+            "spend_fit_segment_id",
+            "string",
+            "Whose fit of Gamma-Gamma did, in model_fits; all:all is the pooled fit.",
             required=True,
         ),
         _BASIS,
@@ -170,13 +177,26 @@ SEGMENT_PREDICTIONS = Table(
         predicted_money("predicted_clv_lower_amount", "Low end of the predictive interval of the sum to be realised."),
         predicted_money("predicted_clv_upper_amount", "High end of the predictive interval of the sum to be realised."),
         predicted_money("residual_clv_amount", "Sum of the members' residual_clv_amount."),
+        predicted_money("residual_clv_mean_lower_amount", "Low end of the interval of that mean (parameters only)."),
+        predicted_money("residual_clv_mean_upper_amount", "High end of the interval of that mean (parameters only)."),
+        predicted_money("residual_clv_lower_amount", "Low end of the predictive interval of the residual value."),
+        predicted_money("residual_clv_upper_amount", "High end of the predictive interval of the residual value."),
         _LEVEL,
         status(
             "interval_status",
-            "Why intervals of value are NULL: the spend of a member has no finite variance, or nothing is predicted.",
+            "Why predictive intervals of value are NULL: the spend of a member has no finite variance, or nothing is"
+            " predicted.",
             "ok",
             "infinite_variance",
             "not_predicted",
+        ),
+        status(
+            "residual_status",
+            "The same of the residual value; no_discount_rate: it is NULL, since it may be infinite.",
+            "ok",
+            "infinite_variance",
+            "not_predicted",
+            "no_discount_rate",
         ),
         _AS_OF,
     ),
@@ -184,6 +204,12 @@ SEGMENT_PREDICTIONS = Table(
         ordered("expected_orders_lower", "expected_orders", "expected_orders_upper"),
         ordered("orders_lower", "orders_upper"),
         ordered("predicted_clv_lower_amount", "predicted_clv_upper_amount"),
+        ordered("residual_clv_lower_amount", "residual_clv_upper_amount"),
+        Rule(
+            "residual_interval_when_ok",
+            "(residual_status = 'ok') = (residual_clv_lower_amount is not null)",
+            "the predictive interval of the residual value is there if its status is ok, and only then",
+        ),
     ),
     measures={"predicted_all": "coalesce(sum(case when segment_id = 'all:all' then predicted_clv_amount end), 0)"},
 )

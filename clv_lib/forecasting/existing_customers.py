@@ -5,7 +5,7 @@ NumPy on the sums of `states.member_sums`: what depends on (x, T) is evaluated o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from clv_lib.contracts.forecasts import CUMULATIVE, MARGIN, MONTH, NET, ORDERS
 from clv_lib.forecasting.calendar import Window
 from clv_lib.forecasting.states import ALIVE_GRADIENT, PAIR
 from clv_lib.models import FloatArray, Seasonality, WindowMoments, parameter_variance, window_moments
+from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT
 from clv_lib.scoring.statistics import TIME_UNIT_DAYS
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def existing_customers(
     factors = np.array([season.factors[window.month.month - 1] for window in windows])
     errors = np.array([season.standard_errors[window.month.month - 1] for window in windows])
     parts = []
-    for group, rows in sums.groupby("fit_segment_id", sort=True).indices.items():
+    for group, rows in sums.groupby(FIT_SEGMENT, sort=True).indices.items():
         cells, orders = sums.iloc[rows], fit.orders_of(str(group))
         pairs, pair = np.unique(cells[list(PAIR)].to_numpy(float), axis=0, return_inverse=True)
         members = _Members(cells, segment[rows], len(keys), np.ravel(pair), pairs[:, 0])
@@ -71,7 +72,7 @@ def existing_customers(
         both = dict(zip((MONTH, CUMULATIVE), _seasonal(*moments, factors), strict=True))
         parts.append({period: _measured(members, both[period], orders, fit) for period in both})
     figures = {
-        (period, measure): _summed([part[period][measure] for part in parts], measure, fit)
+        (period, measure): _summed([part[period][measure] for part in parts], fit)
         for period in (MONTH, CUMULATIVE)
         for measure in (ORDERS, NET, MARGIN)
     }
@@ -89,12 +90,25 @@ def _seasonal(within: WindowMoments, whole: WindowMoments, factors: FloatArray) 
     return seasonal, whole.scaled(np.where(some, reached / np.where(some, whole.mean, 1.0), 1.0))
 
 
-def _summed(parts: Sequence[Figures], measure: str, fit: DayFit) -> Figures:
-    """Groups with fits of their own are independent but for their common spend model."""
-    mean = np.sum([part.mean for part in parts], axis=0)
-    variance = np.sum([part.variance for part in parts], axis=0)
-    by_spend = 0.0 if measure == ORDERS else fit.spend.relative_variance
-    return Figures(mean, variance + by_spend * mean**2)
+@dataclass(frozen=True)
+class _Part:
+    """Figures of the customers of one fit of orders; variance without that by the parameters of spend.
+
+    by_spend: the mean of the customers of each fit of spend; empty for orders.
+    """
+
+    figures: Figures
+    by_spend: Mapping[str, FloatArray]
+
+
+def _summed(parts: Sequence[_Part], fit: DayFit) -> Figures:
+    """Fits of different groups are independent, so variances add up; of one fit of spend the amounts do."""
+    mean = np.sum([part.figures.mean for part in parts], axis=0)
+    variance = np.sum([part.figures.variance for part in parts], axis=0)
+    for group in {name for part in parts for name in part.by_spend}:
+        amount = np.sum([part.by_spend[group] for part in parts if group in part.by_spend], axis=0)
+        variance = variance + fit.spend_of(group).relative_variance * amount**2
+    return Figures(mean, variance)
 
 
 @dataclass(frozen=True)
@@ -113,11 +127,16 @@ class _Members:
         np.add.at(total, self.segment, rows)
         return total
 
+    @property
+    def spenders(self) -> np.ndarray:
+        """Whose fit of spend is that of each cell, as a column."""
+        return self.cells[SPEND_FIT_SEGMENT].to_numpy(str)[:, None]
+
     def column(self, name: str) -> FloatArray:
         return np.asarray(self.cells[name].to_numpy(float)[:, None], dtype=np.float64)
 
 
-def _measured(members: _Members, moments: WindowMoments, orders: OrdersFit, fit: DayFit) -> dict[str, Figures]:
+def _measured(members: _Members, moments: WindowMoments, orders: OrdersFit, fit: DayFit) -> dict[str, _Part]:
     """Figures of each measure in one kind of period."""
     mean, pairs = moments.mean[members.pair], moments.pairs[members.pair]
     alive = members.column("alive")
@@ -126,12 +145,12 @@ def _measured(members: _Members, moments: WindowMoments, orders: OrdersFit, fit:
     own = alive * (mean + pairs) - members.column("alive_squared") * mean**2
     days = members.add(alive * mean)
     variance = members.add(np.maximum(own, 0.0)) + parameter_variance(members.add(gradient), orders.log_covariance)
-    found = {ORDERS: Figures(days * fit.orders_per_day, variance * fit.orders_per_day**2)}
+    found = {ORDERS: _Part(Figures(days * fit.orders_per_day, variance * fit.orders_per_day**2), {})}
     unknown = members.add(members.column("unknown_values"))[:, 0] > 0
     for measure, name in ((NET, "net"), (MARGIN, "margin")):
-        if fit.spend.model is None or (measure == MARGIN and not fit.in_margin):
+        if not fit.has_spend or (measure == MARGIN and not fit.in_margin):
             nothing = np.full_like(days, np.nan)
-            found[measure] = Figures(nothing, nothing)
+            found[measure] = _Part(Figures(nothing, nothing), {})
             continue
         amount = members.column(name)
         expected = members.add(amount * mean)
@@ -140,7 +159,11 @@ def _measured(members: _Members, moments: WindowMoments, orders: OrdersFit, fit:
         by_parameters = parameter_variance(members.add(per_day[..., None] * gradient), orders.log_covariance)
         chance = members.add(_amount_variance(members, name, mean, pairs, fit))
         total = Figures(expected, chance + by_parameters)
-        found[measure] = _without(total, unknown) if measure == MARGIN else total
+        of_spend = {
+            str(group): members.add(np.where(members.spenders == group, amount * mean, 0.0))
+            for group in np.unique(members.spenders)
+        }
+        found[measure] = _Part(_without(total, unknown) if measure == MARGIN else total, of_spend)
     return found
 
 
@@ -151,14 +174,16 @@ def _amount_variance(members: _Members, name: str, mean: FloatArray, pairs: Floa
     p x, but not above the spread between customers that was observed: where the model's variance is infinite or far
     above anything seen, that is taken.
     """
-    spend = fit.spend.model
-    if spend is None:
-        return np.zeros_like(mean)
-    shape = spend.q + spend.p * members.frequency
-    finite = shape > 2
-    relative = np.where(finite, (shape - 1) / np.where(finite, shape - 2, 1.0), np.inf)
-    second = np.minimum(relative, max(fit.spread, 1.0))[members.pair][:, None]
-    chance = (mean / spend.p + mean + pairs) * second * members.column(f"{name}_second")
+    second, p = np.ones((2, len(members.cells), 1))
+    for group in np.unique(members.spenders):
+        own, spend = members.spenders[:, 0] == group, fit.spend_of(str(group))
+        if spend.model is None:
+            continue
+        shape = spend.model.q + spend.model.p * members.frequency[members.pair][own]
+        finite = shape > 2
+        relative = np.where(finite, (shape - 1) / np.where(finite, shape - 2, 1.0), np.inf)
+        second[own, 0], p[own] = np.minimum(relative, max(spend.spread, 1.0)), spend.model.p
+    chance = (mean / p + mean + pairs) * second * members.column(f"{name}_second")
     return np.asarray(np.maximum(chance - members.column(f"{name}_squared") * mean**2, 0.0), dtype=np.float64)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,19 +19,22 @@ from clv_lib.models import (
     TransactionStatistics,
     parameter_variance,
 )
-from clv_lib.scoring.fits import POOLED_SEGMENT
+from clv_lib.scoring.fits import POOLED_SEGMENT, enough_spenders
 from clv_lib.scoring.statistics import TIME_UNIT_DAYS
-
-if TYPE_CHECKING:
-    from clv_lib.models import Fitted
 
 
 @dataclass(frozen=True)
 class SpendFit:
-    """Gamma-Gamma, None if it is not usable, and the relative variance of its population mean by the parameters."""
+    """Gamma-Gamma, None if it is not usable, and ratios of the customers to whom it was fitted.
+
+    relative_variance: of the model's population mean, by the parameters; net_per_value: net revenue over value of
+    repeat days; spread: mean square over squared mean of the value of repeat days between customers.
+    """
 
     model: GammaGamma | None
     relative_variance: float = 0.0
+    net_per_value: float = 1.0
+    spread: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,15 @@ class OrdersFit:
 class DayFit:
     """What forecasts from one day need besides its customers.
 
-    orders: usable fits by `fit_segment_id`, all:all the pooled one, which is taken for groups without their own;
-    orders_per_day: orders over days with orders; net_per_value: net revenue over value of repeat days; spread: mean
-    square over squared mean of the value of repeat days between customers.
+    orders: usable fits by `fit_segment_id`, all:all the pooled one, which is taken for groups without their own; spend:
+    the same by `spend_fit_segment_id`; orders_per_day: orders over days with orders.
     """
 
     name: str
     orders: Mapping[str, OrdersFit]
-    spend: SpendFit
+    spend: Mapping[str, SpendFit]
     in_margin: bool
     orders_per_day: float
-    net_per_value: float
-    spread: float
 
     @property
     def pooled(self) -> OrdersFit | None:
@@ -68,12 +68,21 @@ class DayFit:
         """The fit of a group, the pooled one if it has none; KeyError without a usable pooled fit."""
         return self.orders.get(fit_segment_id) or self.orders[POOLED_SEGMENT]
 
+    def spend_of(self, spend_fit_segment_id: str) -> SpendFit:
+        """The fit of spend of a group, the pooled one if it has none."""
+        return self.spend.get(spend_fit_segment_id) or self.spend[POOLED_SEGMENT]
+
+    @property
+    def has_spend(self) -> bool:
+        """Whether amounts can be forecast: groups have fits of spend only beside a usable pooled one."""
+        return self.spend[POOLED_SEGMENT].model is not None
+
     @property
     def status(self) -> str:
         """Why there is no forecast, or no amount in it."""
         if self.pooled is None:
             return "model_unusable"
-        return "ok" if self.spend.model is not None else "spend_model_unusable"
+        return "ok" if self.has_spend else "spend_model_unusable"
 
 
 def day_fits(
@@ -94,17 +103,18 @@ def day_fits(
     rows = [row for row in published if row["is_published_model"]]
     name = next((name for name in TRANSACTION_MODELS if any(row["model_id"] == name for row in rows)), None)
     stored = {} if name is None else _stored_orders(name, [row for row in rows if row["model_id"] == name])
+    known_spend = _stored_spend([row for row in rows if row["model_id"] == GammaGamma.name])
     fits = {}
     for number, day in enumerate(days):
         own, spent = histories[histories["origin_date"] == day], spend[spend["origin_date"] == day]
         if number == 0:
-            orders, of_spend = stored, _stored_spend([row for row in rows if row["model_id"] == GammaGamma.name])
+            orders, of_spend = stored, known_spend
         elif name is None:
-            orders, of_spend = {}, SpendFit(None)
+            orders, of_spend = {}, {}
         else:
             orders = _fitted_orders(name, own, list(stored), minimum_customers)
-            of_spend = _spend_fit(GammaGamma.fit(_spend(spent), minimum_customers=max(2, minimum_customers // 10)))
-        fits[day] = DayFit(name or "none", orders, of_spend, in_margin, **_ratios(own, spent))
+            of_spend = _fitted_spend(spent, list(known_spend), enough_spenders(minimum_customers))
+        fits[day] = DayFit(name or "none", orders, _with_ratios(of_spend, spent), in_margin, _orders_per_day(own))
     return fits
 
 
@@ -134,12 +144,34 @@ def _fitted_orders(
     return found
 
 
-def _stored_spend(rows: Sequence[Mapping[str, Any]]) -> SpendFit:
-    if not rows:
-        return SpendFit(None)
-    estimates, covariance = _stored(rows, GammaGamma.parameter_names)
-    model = GammaGamma(*map(float, estimates))
-    return SpendFit(model, _relative_variance(model, covariance))
+def _stored_spend(rows: Sequence[Mapping[str, Any]]) -> dict[str, SpendFit]:
+    found = {}
+    for segment in {row["segment_id"] for row in rows}:
+        own = [row for row in rows if row["segment_id"] == segment]
+        estimates, covariance = _stored(own, GammaGamma.parameter_names)
+        model = GammaGamma(*map(float, estimates))
+        found[segment] = SpendFit(model, _relative_variance(model, covariance))
+    return found
+
+
+def _fitted_spend(spend: pd.DataFrame, segments: Sequence[str], minimum_customers: int) -> dict[str, SpendFit]:
+    """Usable fits by segment, as `_fitted_orders`; none without a usable pooled one."""
+    found = {}
+    for segment in segments:
+        fitted = GammaGamma.fit(_spend(_of_segment(spend, segment)), minimum_customers=minimum_customers)
+        if fitted.model is not None:
+            found[segment] = SpendFit(fitted.model, _relative_variance(fitted.model, fitted.log_covariance))
+    return found if POOLED_SEGMENT in found else {}
+
+
+def _of_segment(spend: pd.DataFrame, segment: str) -> pd.DataFrame:
+    return spend if segment == POOLED_SEGMENT else spend[spend["spend_fit_segment_id"] == segment]
+
+
+def _with_ratios(fits: Mapping[str, SpendFit], spend: pd.DataFrame) -> dict[str, SpendFit]:
+    """The fits with the ratios of their customers, and a pooled one without a model if there is none."""
+    every = fits or {POOLED_SEGMENT: SpendFit(None)}
+    return {segment: _with_ratios_of(fit, _of_segment(spend, segment)) for segment, fit in every.items()}
 
 
 def _stored(rows: Sequence[Mapping[str, Any]], names: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
@@ -148,12 +180,6 @@ def _stored(rows: Sequence[Mapping[str, Any]], names: tuple[str, ...]) -> tuple[
     estimates = np.array([by_name[name]["estimate"] for name in names], dtype=np.float64)
     covariance = np.array([[by_name[one]["covariances"].get(two, 0.0) for two in names] for one in names])
     return estimates, covariance / np.outer(estimates, estimates)
-
-
-def _spend_fit(fitted: Fitted[GammaGamma]) -> SpendFit:
-    if fitted.model is None:
-        return SpendFit(None)
-    return SpendFit(fitted.model, _relative_variance(fitted.model, fitted.log_covariance))
 
 
 def _relative_variance(model: GammaGamma, log_covariance: FloatArray) -> float:
@@ -178,12 +204,18 @@ def _spend(rows: pd.DataFrame) -> SpendStatistics:
     )
 
 
-def _ratios(histories: pd.DataFrame, spend: pd.DataFrame) -> dict[str, float]:
+def _orders_per_day(histories: pd.DataFrame) -> float:
+    """Orders over days with orders; 1 where there are none."""
+    days = float(histories["days"].sum())
+    return float(histories["orders"].sum()) / days if days else 1.0
+
+
+def _with_ratios_of(fit: SpendFit, spend: pd.DataFrame) -> SpendFit:
     """Ratios of sums; 1 where nothing is there to form them."""
-    days, repeat_days = float(histories["days"].sum()), float((spend["btyd_frequency"] * spend["customers"]).sum())
+    repeat_days = float((spend["btyd_frequency"] * spend["customers"]).sum())
     value, square = float(spend["value_sum"].sum()), float(spend["square_sum"].sum())
-    return {
-        "orders_per_day": float(histories["orders"].sum()) / days if days else 1.0,
-        "net_per_value": float(spend["net_sum"].sum()) / value if value else 1.0,
-        "spread": square * repeat_days / value**2 if value else 1.0,
-    }
+    return replace(
+        fit,
+        net_per_value=float(spend["net_sum"].sum()) / value if value else 1.0,
+        spread=square * repeat_days / value**2 if value else 1.0,
+    )

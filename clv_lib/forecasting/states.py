@@ -17,6 +17,7 @@ from pyspark.sql.pandas.functions import pandas_udf
 from clv_lib.models import GammaGamma, TransactionModel
 from clv_lib.periods import month_start
 from clv_lib.scoring.fits import POOLED_SEGMENT
+from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT
 from clv_lib.scoring.statistics import TIME_UNIT_DAYS
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from clv_lib.forecasting.fits import DayFit
 
 PAIR = ("btyd_frequency", "age_weeks")
-HISTORY = ("fit_segment_id", "btyd_frequency", "btyd_recency_days", "btyd_age_days")
+FIT_SEGMENTS = (FIT_SEGMENT, SPEND_FIT_SEGMENT)
+"""Whose fits of orders and of spend are a customer's, in `customer_predictions`."""
+
+HISTORY = (FIT_SEGMENT, "btyd_frequency", "btyd_recency_days", "btyd_age_days")
 ALIVE_GRADIENT = tuple(f"alive_by_{number}" for number in range(4))
 _EXPECTED = ("alive", *ALIVE_GRADIENT, "net", "margin")
 _SPEND_BIN_WIDTH = 0.01
@@ -39,8 +43,8 @@ def states_at(
 
     Each day ends a month, or no later month has rows. Adds the btyd columns of `customer_metrics`, `order_count`,
     `day_count`, `net_mean` per day with orders, and `value_mean` per repeat day: in contribution margin if `in_margin`,
-    NULL without a repeat day or where the margin of an order is not known (`is_value_known` false). `fit_segment_id` is
-    that of `groups` (per customer, whose fit of the model of orders is theirs), all:all without.
+    NULL without a repeat day or where the margin of an order is not known (`is_value_known` false). FIT_SEGMENTS are
+    those of `groups` (per customer, whose fits of orders and of spend are theirs), all:all without.
     """
     parts = [
         F.struct(F.lit(day).alias("origin_date"), *(F.col(f"{name}_{number}").alias(name) for name in _facts(day)))
@@ -54,11 +58,11 @@ def states_at(
     value = F.try_divide(repeat.cast("double"), repeat_days)
     if groups is not None:
         by_day = by_day.join(groups, "customer_id", "left")
-    group = F.lit(None).cast("string") if groups is None else F.col("fit_segment_id")
+    group = {name: F.lit(None).cast("string") if groups is None else F.col(name) for name in FIT_SEGMENTS}
     return by_day.where("day_count > 0").select(
         "origin_date",
         "customer_id",
-        F.coalesce(group, F.lit(POOLED_SEGMENT)).alias("fit_segment_id"),
+        *(F.coalesce(column, F.lit(POOLED_SEGMENT)).alias(name) for name, column in group.items()),
         repeat_days.alias("btyd_frequency"),
         F.date_diff("last_day", "first_day").alias("btyd_recency_days"),
         F.date_diff("origin_date", "first_day").alias("btyd_age_days"),
@@ -98,14 +102,14 @@ def counted_histories(states: DataFrame) -> DataFrame:
 
 
 def counted_spend(states: DataFrame) -> DataFrame:
-    """What the spend model is fitted on. Grain: day, x > 0 and bin of 1 % of a positive value per repeat day.
+    """What the spend model is fitted on. Grain: day, group, x > 0 and bin of 1 % of a positive value per repeat day.
 
     Has the mean value, customers, and the sums over repeat days of value, of net revenue and of the squared value.
     """
     value, x = F.col("value_mean"), F.col("btyd_frequency")
     usable = states.where((x > 0) & (value > 0))
     bins = F.floor(F.log(value) / _SPEND_BIN_WIDTH).alias("bin")
-    return usable.groupBy("origin_date", "btyd_frequency", bins).agg(
+    return usable.groupBy("origin_date", SPEND_FIT_SEGMENT, "btyd_frequency", bins).agg(
         (_exact_sum(value) / F.count(F.lit(1))).alias("mean_spend"),
         F.count(F.lit(1)).alias("customers"),
         _exact_sum(x * value).alias("value_sum"),
@@ -126,7 +130,7 @@ def member_sums(
     today: dt.date,
     tested_types: Collection[str],
 ) -> DataFrame:
-    """All that the forecasts of a segment need of its members. Grain: day, segment, group, x and T in whole weeks.
+    """All that the forecasts of a segment need of its members. Grain: day, segment, groups, x and T in whole weeks.
 
     Sums of P(alive) (`alive`), of its square and gradient, of P(alive) times the expected net revenue (`net`) and value
     in margin (`margin`) of a day with orders, and of the squares of those. Members of days before today are those of
@@ -136,12 +140,14 @@ def member_sums(
     history = ("btyd_frequency", "btyd_recency_days", "btyd_age_days", "net_mean", "value_mean")
     expect = pandas_udf(_expectation(usable), ", ".join(f"{name} double" for name in _EXPECTED))  # type: ignore[call-overload]
     expected = expect(
-        F.col("origin_date").cast("string"), F.col("fit_segment_id"), *(F.col(name).cast("double") for name in history)
+        F.col("origin_date").cast("string"),
+        *(F.col(name) for name in FIT_SEGMENTS),
+        *(F.col(name).cast("double") for name in history),
     )
     known = states.where(F.col("origin_date").isin(list(usable))).select(
         "origin_date",
         "customer_id",
-        "fit_segment_id",
+        *FIT_SEGMENTS,
         "btyd_frequency",
         F.floor(F.col("btyd_age_days") / TIME_UNIT_DAYS).cast("int").alias("age_weeks"),
         "is_value_known",
@@ -149,7 +155,7 @@ def member_sums(
     )
     joined = customer_segments.select("customer_id", "segment_id", "segment_type").join(known, "customer_id")
     wanted = (F.col("origin_date") == F.lit(today)) | F.col("segment_type").isin(list(tested_types))
-    return joined.where(wanted).groupBy("origin_date", "segment_id", "fit_segment_id", *PAIR).agg(*_sums())
+    return joined.where(wanted).groupBy("origin_date", "segment_id", *FIT_SEGMENTS, *PAIR).agg(*_sums())
 
 
 def _sums() -> list[Column]:
@@ -180,6 +186,7 @@ def _expectation(fits: Mapping[dt.date, DayFit]) -> Callable[..., pd.DataFrame]:
     def expect(
         day: pd.Series,
         group: pd.Series,
+        spend_group: pd.Series,
         frequency: pd.Series,
         recency_days: pd.Series,
         age_days: pd.Series,
@@ -189,13 +196,13 @@ def _expectation(fits: Mapping[dt.date, DayFit]) -> Callable[..., pd.DataFrame]:
         x, m, n = (column.to_numpy(float) for column in (frequency, value_mean, net_mean))
         recency, age = (column.to_numpy(float) / TIME_UNIT_DAYS for column in (recency_days, age_days))
         found = np.full((len(x), len(_EXPECTED)), np.nan)
-        texts, groups = day.to_numpy(str), group.to_numpy(str)
-        for text, segment in sorted(set(zip(texts.tolist(), groups.tolist(), strict=True))):
-            rows, fit = (texts == text) & (groups == segment), by_text[text]
-            orders = fit.orders_of(segment)
+        keys = [column.to_numpy(str) for column in (day, group, spend_group)]
+        for text, segment, spender in sorted(set(zip(*(key.tolist() for key in keys), strict=True))):
+            rows, fit = (keys[0] == text) & (keys[1] == segment) & (keys[2] == spender), by_text[text]
+            orders, spend = fit.orders_of(segment), fit.spend_of(spender)
             found[rows, :5] = _alive(orders.model, x[rows], recency[rows], age[rows])
-            if fit.spend.model is not None:
-                found[rows, 5:] = _amounts(fit.spend.model, x[rows], m[rows], n[rows], fit.net_per_value, fit.in_margin)
+            if spend.model is not None:
+                found[rows, 5:] = _amounts(spend.model, x[rows], m[rows], n[rows], spend.net_per_value, fit.in_margin)
         return pd.DataFrame(found, columns=list(_EXPECTED))
 
     return expect

@@ -8,7 +8,12 @@ from types import MappingProxyType
 from clv_lib.models.accuracy import Cells, normalised_gini, predicted_decile, spearman, top_decile_capture
 from clv_lib.models.beta_geometric_beta_binomial import BgBb, PeriodStatistics
 from clv_lib.models.bg_nbd import BgNbd
-from clv_lib.models.discounting import discounted_purchases_if_alive, month_ends, residual_purchases_if_alive
+from clv_lib.models.discounting import (
+    discounted_purchases_if_alive,
+    month_ends,
+    residual_pairs_if_alive,
+    residual_purchases_if_alive,
+)
 from clv_lib.models.fitting import CONVERGED, Fitted
 from clv_lib.models.gamma_gamma import GammaGamma, SpendMoments
 from clv_lib.models.kaplan_meier import Estimate, SurvivalCurve, kaplan_meier
@@ -19,7 +24,13 @@ from clv_lib.models.protocol import TransactionModel
 from clv_lib.models.seasonality import Seasonality, seasonality
 from clv_lib.models.shifted_beta_geometric import RetentionStatistics, ShiftedBetaGeometric
 from clv_lib.models.sufficient_statistics import FloatArray, SpendStatistics, TransactionStatistics
-from clv_lib.models.survivors import SurvivorTable, residual_gradient_if_alive, survivor_table
+from clv_lib.models.survivors import (
+    Residual,
+    SurvivorTable,
+    residual_gradient_if_alive,
+    residual_if_alive,
+    survivor_table,
+)
 from clv_lib.models.uncertainty import (
     gradient_of_product,
     mean_interval,
@@ -28,7 +39,13 @@ from clv_lib.models.uncertainty import (
     probability_interval,
     sum_interval,
 )
-from clv_lib.models.value_uncertainty import order_forecast, value_forecast, value_interval
+from clv_lib.models.value_uncertainty import (
+    ValueForecast,
+    order_forecast,
+    residual_forecast,
+    value_forecast,
+    value_interval,
+)
 from clv_lib.models.windows import WindowMoments, window_moments
 
 TRANSACTION_MODELS: Mapping[str, type[BgNbd | MbgNbd | ParetoNbd]] = MappingProxyType(
@@ -49,6 +66,7 @@ __all__ = [
     "Nbd",
     "ParetoNbd",
     "PeriodStatistics",
+    "Residual",
     "RetentionStatistics",
     "Seasonality",
     "ShiftedBetaGeometric",
@@ -58,6 +76,7 @@ __all__ = [
     "SurvivorTable",
     "TransactionModel",
     "TransactionStatistics",
+    "ValueForecast",
     "WindowMoments",
     "discounted_purchases_if_alive",
     "gradient_of_product",
@@ -70,7 +89,10 @@ __all__ = [
     "parameter_variance",
     "predicted_decile",
     "probability_interval",
+    "residual_forecast",
     "residual_gradient_if_alive",
+    "residual_if_alive",
+    "residual_pairs_if_alive",
     "residual_purchases_if_alive",
     "seasonality",
     "spearman",

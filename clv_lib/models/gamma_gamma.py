@@ -62,13 +62,24 @@ class GammaGamma:
 
     def log_likelihood(self, frequency: ArrayLike, mean_spend: ArrayLike) -> FloatArray:
         """Log-density of the mean spend of each row with at least one repeat purchase."""
-        x, m = as_floats(frequency), as_floats(mean_spend)
-        shape = self.p * x
+        return self._log_density(self.q, self.v, frequency, mean_spend)
+
+    def later_log_likelihood(
+        self, frequency: ArrayLike, mean_spend: ArrayLike, later_frequency: ArrayLike, later_spend: ArrayLike
+    ) -> FloatArray:
+        """Log-density of the mean spend of later purchases, at least one per row, given (x, m) of the ones before.
+
+        Of log_likelihood with the posterior A = q + p x and B = v + x m for q and v; m does not matter where x = 0.
+        """
+        known = self.spend_moments(frequency, mean_spend)
+        return self._log_density(known.shape, known.scale, later_frequency, later_spend)
+
+    def _log_density(self, q: ArrayLike, v: ArrayLike, frequency: ArrayLike, mean_spend: ArrayLike) -> FloatArray:
+        """Of the mean of x purchases of a customer with nu ~ Gamma(q, v)."""
+        x, m, before = as_floats(frequency), as_floats(mean_spend), as_floats(q)
+        shape, relative = self.p * x, x * m / as_floats(v)
         total: FloatArray = (
-            -special.betaln(shape, self.q)
-            - self.q * np.log1p(x * m / self.v)
-            - shape * np.log1p(self.v / (x * m))
-            - np.log(m)
+            -special.betaln(shape, before) - before * np.log1p(relative) - shape * np.log1p(1 / relative) - np.log(m)
         )
         return total
 

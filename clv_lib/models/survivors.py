@@ -14,7 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import interpolate
 
-from clv_lib.models.discounting import discounted_purchases_if_alive, residual_purchases_if_alive
+from clv_lib.models.discounting import (
+    discounted_purchases_if_alive,
+    residual_pairs_if_alive,
+    residual_purchases_if_alive,
+)
 from clv_lib.models.protocol import TransactionModel
 from clv_lib.models.sufficient_statistics import FloatArray, IntArray, as_floats
 
@@ -146,15 +150,61 @@ def gradient_of_survivor(model: ModelT, function: Callable[[ModelT], FloatArray]
     return np.stack(columns, axis=-1)
 
 
-def residual_gradient_if_alive(
-    model: ModelT, frequency: FloatArray, age: FloatArray, *, annual_discount_rate: float, time_unit_days: float = 7.0
-) -> FloatArray:
-    """Gradient of residual_purchases_if_alive in the log-parameters, shape (rows, parameters), right to 1e-3 of it.
+@dataclass(frozen=True)
+class Residual:
+    """Discounted orders of a customer who is alive, without a horizon; one row per customer or (x, T).
 
-    For a given x it is a smooth function of T, so it is evaluated at no more than 16 ages per x (Chebyshev's nodes of
-    the logarithm of T + alpha, or + beta where that is less) and interpolated: the far future is dear to evaluate.
+    purchases: E[S] of S = sum of exp(-delta t_i) over the orders at t_i (DERT if alive); squares: E of the sum of
+    exp(-2 delta t_i); second_moment: E[S^2]; gradient: of purchases, in the log-parameters (rows by parameters).
     """
-    shift = min(model.alpha, getattr(model, "beta", model.alpha))  # type: ignore[attr-defined]
+
+    purchases: FloatArray
+    squares: FloatArray
+    second_moment: FloatArray
+    gradient: FloatArray
+
+
+def residual_if_alive(
+    model: TransactionModel,
+    frequency: FloatArray,
+    age: FloatArray,
+    *,
+    annual_discount_rate: float,
+    time_unit_days: float,
+) -> Residual:
+    """Evaluate the residual of each (x, T), given as two arrays of one length; age in the unit of the model.
+
+    purchases to 1e-7, all else to 1e-3 of it. Raises ValueError for a rate of 0.
+    """
+    rate, twice = annual_discount_rate, (1 + annual_discount_rate) ** 2 - 1
+
+    def squares_and_pairs(x: FloatArray, ages: FloatArray) -> FloatArray:
+        squares = residual_purchases_if_alive(
+            model, x, ages, annual_discount_rate=twice, time_unit_days=time_unit_days, nodes=_RESIDUAL_NODES
+        )
+        pairs = residual_pairs_if_alive(
+            model, x, ages, annual_discount_rate=rate, time_unit_days=time_unit_days, nodes=_RESIDUAL_NODES
+        )
+        return np.stack([squares, pairs], axis=-1)
+
+    squares, pairs = _over_ages(model, squares_and_pairs, frequency, age).T
+    return Residual(
+        residual_purchases_if_alive(model, frequency, age, annual_discount_rate=rate, time_unit_days=time_unit_days),
+        squares,
+        squares + pairs,
+        residual_gradient_if_alive(model, frequency, age, annual_discount_rate=rate, time_unit_days=time_unit_days),
+    )
+
+
+def residual_gradient_if_alive(
+    model: TransactionModel,
+    frequency: FloatArray,
+    age: FloatArray,
+    *,
+    annual_discount_rate: float,
+    time_unit_days: float = 7.0,
+) -> FloatArray:
+    """Gradient of residual_purchases_if_alive in the log-parameters, shape (rows, parameters), right to 1e-3 of it."""
 
     def exact(x: FloatArray, ages: FloatArray) -> FloatArray:
         return gradient_of_survivor(
@@ -169,15 +219,31 @@ def residual_gradient_if_alive(
             ),
         )
 
-    gradient = np.zeros((len(frequency), len(model.parameter_names)))
+    return _over_ages(model, exact, frequency, age)
+
+
+def _over_ages(
+    model: TransactionModel,
+    exact: Callable[[FloatArray, FloatArray], FloatArray],
+    frequency: FloatArray,
+    age: FloatArray,
+) -> FloatArray:
+    """exact(x, T), rows by figures, evaluated at no more than 16 ages per x and interpolated.
+
+    For a given x it is a smooth function of T (of Chebyshev's nodes of the logarithm of T + alpha, or + beta where that
+    is less), and the far future is dear to evaluate.
+    """
+    shift = min(model.alpha, getattr(model, "beta", model.alpha))  # type: ignore[attr-defined]
     dense = [x for x in np.unique(frequency) if len(np.unique(age[frequency == x])) > _AGES]
     rest = ~np.isin(frequency, dense)
-    gradient[rest] = exact(frequency[rest], age[rest])
+    some = exact(frequency[rest], age[rest])
+    figures = np.zeros((len(frequency), some.shape[1]))
+    figures[rest] = some
     for x in dense:
         rows = frequency == x
         position = np.log(age[rows] + shift)
         middle, half = (position.max() + position.min()) / 2, (position.max() - position.min()) / 2
         nodes = middle + half * np.cos((2 * np.arange(_AGES) + 1) * np.pi / (2 * _AGES))
         values = exact(np.full(_AGES, x), np.exp(nodes) - shift)
-        gradient[rows] = interpolate.BarycentricInterpolator(nodes, values)(position)
-    return gradient
+        figures[rows] = interpolate.BarycentricInterpolator(nodes, values)(position)
+    return figures

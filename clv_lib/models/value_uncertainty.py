@@ -12,7 +12,7 @@ from scipy import special
 
 from clv_lib.models.gamma_gamma import SpendMoments
 from clv_lib.models.sufficient_statistics import FloatArray, as_floats
-from clv_lib.models.survivors import SurvivorTable
+from clv_lib.models.survivors import Residual, SurvivorTable
 from clv_lib.models.uncertainty import gradient_of_product, level_given, mean_interval, parameter_variance
 
 
@@ -85,6 +85,32 @@ def value_forecast(
     return ValueForecast(
         mean=discounted * spend.mean,
         own_variance=np.maximum(own, 0.0) * factor**2,
+        order_gradient=spend.mean[..., None] * by_orders,
+        spend_gradient=discounted[..., None] * spend_gradient,
+    )
+
+
+def residual_forecast(
+    alive: FloatArray,
+    alive_gradient: FloatArray,
+    residual: Residual,
+    spend: SpendMoments,
+    spend_gradient: FloatArray,
+) -> ValueForecast:
+    """Mean, own variance and gradients of the discounted value of all future orders, without a horizon.
+
+    As value_forecast, but the variance is exact: with weights w_i = exp(-delta t_i) of the orders it is E[sum w_i^2]
+    E[p/nu^2] + E[(sum w_i)^2] E[M^2] - (E[sum w_i] E[M])^2.
+    """
+    discounted = alive * residual.purchases
+    each = residual.squares * spend.purchase_variance + residual.second_moment * spend.second_moment
+    # 0 times an infinite variance is 0 here: who is dead buys nothing.
+    random = np.where(discounted > 0, alive, 1.0) * each
+    own = np.where(discounted > 0, random - (discounted * spend.mean) ** 2, 0.0 * discounted)
+    by_orders = gradient_of_product(alive, alive_gradient, residual.purchases, residual.gradient)
+    return ValueForecast(
+        mean=discounted * spend.mean,
+        own_variance=np.maximum(own, 0.0),
         order_gradient=spend.mean[..., None] * by_orders,
         spend_gradient=discounted[..., None] * spend_gradient,
     )

@@ -23,6 +23,7 @@ from clv_lib.forecasting.new_customers import new_customers
 from clv_lib.forecasting.plans import MOST_ROWS, PlannedMonth, planned_months
 from clv_lib.forecasting.seasons import season_until
 from clv_lib.forecasting.states import (
+    FIT_SEGMENTS,
     HISTORY,
     PAIR,
     counted_histories,
@@ -95,7 +96,7 @@ class _Known:
         self.fits: dict[dt.date, DayFit] = day_fits(
             published,
             histories,
-            _sorted(counted_spend(sample), "origin_date", "btyd_frequency", "mean_spend"),
+            _sorted(counted_spend(sample), "origin_date", FIT_SEGMENTS[1], "btyd_frequency", "mean_spend"),
             days,
             in_margin=in_margin,
             minimum_customers=work.settings.predictions.minimum_customers,
@@ -103,7 +104,7 @@ class _Known:
         members = work.read(CUSTOMER_SEGMENTS)
         sums = member_sums(states, members, self.fits, self.today, tested_types(work))
         is_any = any(fit.pooled for fit in self.fits.values())
-        self._sums = _sorted(sums, "origin_date", "segment_id", "fit_segment_id", *PAIR) if is_any else pd.DataFrame()
+        self._sums = _sorted(sums, "origin_date", "segment_id", *FIT_SEGMENTS, *PAIR) if is_any else pd.DataFrame()
 
     def sums_of(self, day: dt.date) -> pd.DataFrame:
         """The `member_sums` of a day with a usable fit."""
@@ -118,10 +119,10 @@ class _Known:
 
 
 def _fit_groups(work: Workspace) -> DataFrame:
-    """Whose fit scored each customer; the groups do not change with what a customer does. Grain: customer."""
+    """Whose fits scored each customer; the groups do not change with what a customer does. Grain: customer."""
     predicted = work.read(CUSTOMER_PREDICTIONS)
     one_horizon = predicted.where(F.col("horizon_days") == work.settings.predictions.horizons_days[0])
-    return one_horizon.select("customer_id", "fit_segment_id")
+    return one_horizon.select("customer_id", *FIT_SEGMENTS)
 
 
 def _tested(known: _Known, cohorts: pd.DataFrame, day: dt.date, months: int) -> PastForecast:

@@ -60,10 +60,11 @@ def predictions(work: Workspace) -> Workspace:
         comparing = beside.submit(compare_models, work, metrics)
         fits = fit_models(metrics, settings)
         compared = comparing.result()
-    choice = choose(fits, compared.accuracy, settings)
+    whole = [row for row in compared.accuracy if row["horizon_days"] == settings.holdout_days]
+    choice = choose(fits, whole, settings)
     work.progress.info(f"model of orders: {choice.name} ({choice.reasons[choice.name]})")
     verdict = compare_groups(work, compared.latest, choice.name)
-    own = assign(work, metrics, fits, verdict.grouping, choice.name)
+    own = assign(work, metrics, fits, verdict, choice.name)
     chosen = scorers(fits, choice.name, own.fits)
     rate, level = settings.annual_discount_rate, settings.interval_level
     foreseen = work.keep(forecasts(own.states, distinct_pairs(own.states), chosen, settings.horizons_days, rate, level))
@@ -77,8 +78,8 @@ def predictions(work: Workspace) -> Workspace:
             for table, rows in (
                 (SEGMENT_PREDICTIONS, segment_predictions(sums, chosen, settings, work.as_of)),
                 (MODEL_FITS, model_fits(fits, choice, work.as_of, own.fits)),
-                (PREDICTION_ACCURACY, accuracy_table(compared.accuracy, choice)),
-                (PREDICTION_CALIBRATION, compared.calibration),
+                (PREDICTION_ACCURACY, accuracy_table([*compared.accuracy, *verdict.accuracy], choice)),
+                (PREDICTION_CALIBRATION, [*compared.calibration, *verdict.calibration]),
                 (PREDICTION_TRACKING, compared.tracking),
                 (PREDICTION_GROUPINGS, verdict.rows),
             )
@@ -102,26 +103,47 @@ def compare_models(work: Workspace, metrics: DataFrame) -> Compared:
     settings = work.settings.predictions
     compared, after = Compared(), metrics
     for end in _calibration_ends(work):
-        holdout = Holdout(end, settings.holdout_days, work.settings.churn.inactivity_days, settings.interval_level)
         before = work.keep(customers_as_of(work, end))
         fits = fit_models(before, settings)
         if not any(fit.model for fit in fits.candidates.values()):
             why = ", ".join(f"{name} {fit.status}" for name, fit in fits.candidates.items())
-            work.progress.note(f"no model is usable at {end}, the end of calibration: {why}")
+            instead = "; nbd, which knows no death, stands for them" if fits.baseline.converged else ""
+            work.progress.note(f"no model is usable at {end}, the end of calibration: {why}{instead}")
         if not fits.baseline.converged:
             break
-        customers = fits.baseline.customer_count / fits.sampled_share
-        share = min(1.0, settings.max_accuracy_customers / customers)
-        earlier = customers_as_of(work, end - dt.timedelta(days=settings.holdout_days))
-        known = work.keep(sampled(outcomes(before, after, earlier), share))
-        members = segments_as_of(work, before, end)
-        counted = cells(said(known, fits, holdout), members).toPandas()
-        compared.accuracy += accuracy_rows(counted, fits, holdout, share, work.as_of)
-        compared.calibration += calibration_rows(counted, holdout, work.as_of)
+        origin = _Origin(before, work.keep(segments_as_of(work, before, end)), fits, end)
+        whole = _judge(work, compared, origin, settings.holdout_days, after)
+        for days in settings.holdout_horizons_days:
+            _judge(work, compared, origin, days, customers_as_of(work, end + dt.timedelta(days=days)))
         compared.tracking += _tracked(work, before, fits, end)
-        compared.latest = compared.latest or LatestHoldout(holdout, before, known, share, fits)
+        compared.latest = compared.latest or whole
         after = before
     return compared
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Customers, their segments and the pooled fits at the end of a calibration."""
+
+    before: DataFrame
+    members: DataFrame
+    fits: Fits
+    end: dt.date
+
+
+def _judge(work: Workspace, compared: Compared, origin: _Origin, days: int, after: DataFrame) -> LatestHoldout:
+    """Add what the fits said of the days after the calibration to `compared`; `after` are customers at their end."""
+    settings, fits = work.settings.predictions, origin.fits
+    holdout = Holdout(origin.end, days, work.settings.churn.inactivity_days, settings.interval_level)
+    customers = fits.baseline.customer_count / fits.sampled_share
+    share = min(1.0, settings.max_accuracy_customers / customers)
+    earlier = customers_as_of(work, origin.end - dt.timedelta(days=days))
+    known = work.keep(sampled(outcomes(origin.before, after, earlier), share))
+    counted = cells(said(known, fits, holdout), origin.members).toPandas()
+    rows = accuracy_rows(counted, fits, holdout, share, work.as_of)
+    compared.accuracy += rows
+    compared.calibration += calibration_rows(counted, holdout, work.as_of)
+    return LatestHoldout(holdout, origin.before, known, origin.members, share, fits, rows)
 
 
 def _calibration_ends(work: Workspace) -> list[dt.date]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from clv_lib.contracts.accuracy import BY_GROUP, NO_DEATH
+from clv_lib.contracts.predictions import SPEND_MODEL_NAME
 from clv_lib.report.text import count, labelled, percent, significant, wrapped
 
 if TYPE_CHECKING:
@@ -13,20 +15,19 @@ if TYPE_CHECKING:
     from clv_lib.pipeline import Outcome
     from clv_lib.settings import Settings
 
-SPEND_MODEL = "gamma_gamma"
-
 WARNING_MARK = "warning: "
 """How the notes of a run begin that repeat a warning of the gate."""
 
 _FITS = "SELECT * FROM model_fits ORDER BY model_id, segment_id, parameter"
 
 _ACCURACY = """
-SELECT * FROM prediction_accuracy WHERE segment_id = 'all:all' ORDER BY calibration_end_date DESC, model_id
+SELECT * FROM prediction_accuracy WHERE segment_id = 'all:all'
+ORDER BY calibration_end_date DESC, horizon_days DESC, model_id
 """
 
 _GROUPINGS = """
-SELECT grouping, is_taken, reason FROM prediction_groupings WHERE segment_id = 'all:all'
-ORDER BY is_taken DESC, log_score_gain DESC, grouping
+SELECT measure, grouping, is_taken, reason FROM prediction_groupings WHERE segment_id = 'all:all'
+ORDER BY measure DESC, is_taken DESC, log_score_gain DESC, grouping
 """
 
 _CHECKS = """
@@ -53,13 +54,14 @@ def model_fit(spark: SparkSession) -> list[str]:
     if not rows:
         return labelled("Models", "none was fitted")
     fits = [list(fit) for _, fit in groupby(rows, key=lambda row: (row["model_id"], row["segment_id"]))]
-    taken = [fit for fit in fits if fit[0]["is_published_model"] or fit[0]["model_id"] == SPEND_MODEL]
+    taken = [fit for fit in fits if fit[0]["is_published_model"] or fit[0]["model_id"] == SPEND_MODEL_NAME]
     lines = [line for fit in taken for line in _fit_lines(fit)]
     pooled = [fit[0] for fit in taken if fit[0]["segment_id"] == "all:all" and fit[0]["selection_reason"]]
     lines += [line for row in pooled for line in wrapped(_taken(row), "  taken: ")]
     for row in spark.sql(_GROUPINGS).collect():
         verdict = "taken" if row["is_taken"] else "not taken"
-        lines += wrapped(f"{verdict}, {row['reason']}", f"  fits by {row['grouping']}: ")
+        what = f"{row['measure'].replace('_', ' ')} by {row['grouping']}"
+        lines += wrapped(f"{verdict}, {row['reason']}", f"  fits of {what}: ")
     others = [_short(fit[0]) for fit in fits if fit not in taken]
     if others:
         lines += wrapped(", ".join(others), "  also fitted: ")
@@ -69,15 +71,23 @@ def model_fit(spark: SparkSession) -> list[str]:
 
 
 def accuracy(spark: SparkSession) -> list[str]:
-    """What the published model said of the last days before it saw them, and whether a simple rule did better."""
+    """What the published model said of the last days before it saw them, and whether a simple rule did better.
+
+    Where it was not usable then, the NBD stands for it, which is its limit if nobody is seen to leave.
+    """
     rows = spark.sql(_ACCURACY).collect()
-    published = [row for row in rows if row["is_published_model"] and row["orders_rmse"] is not None]
-    if not published:
+    known = [row for row in rows if row["orders_rmse"] is not None]
+    published = [row for row in known if row["is_published_model"]]
+    without_death = [row for row in known if row["model_id"] == NO_DEATH]
+    if not published and not without_death:
         return labelled("Accuracy", "the published model was not compared with days that it had not seen")
-    row = published[0]
+    row = (published or without_death)[0]
+    name = "the model with its fits per group" if row["model_id"] == BY_GROUP else row["model_id"]
+    if not published:
+        name = f"{NO_DEATH}, in which nobody leaves, since the published model was not usable,"
     lines = labelled(
         "Accuracy",
-        f"of {row['model_id']} over the {row['horizon_days']} days after {row['calibration_end_date']}, not seen by it:"
+        f"of {name} over the {row['horizon_days']} days after {row['calibration_end_date']}, not seen by it:"
         f" {count(round(row['predicted_orders']))} orders predicted, {count(round(row['actual_orders']))} came"
         f" ({_within(row['actual_orders'], row['orders_total_lower'], row['orders_total_upper'])});"
         f" {_value(row)}",
@@ -112,7 +122,7 @@ def _against_baselines(row: Row, rows: list[Row]) -> str:
         f"{other['model_id']} {other['orders_rmse']:.3f}"
         for other in rows
         if other["is_baseline"] and other["orders_rmse"] is not None
-        and other["calibration_end_date"] == row["calibration_end_date"]
+        and all(other[name] == row[name] for name in ("calibration_end_date", "horizon_days"))
     ]  # fmt: skip
     verdict = (
         "better than each simple rule" if row["beats_baselines"] else "WORSE than a simple rule: do not rely on it"

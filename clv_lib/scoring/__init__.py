@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from clv_lib.scoring.fits import Choice, Fits, Scorers, churn_model, fit_models, model_fits, scorers
+from clv_lib.scoring.fits import Choice, Fits, OfGroups, Scorers, churn_model, fit_models, model_fits, scorers
 from clv_lib.scoring.forecasts import forecasts
-from clv_lib.scoring.groups import Groupings, assigned, counted_by_group, with_groups
+from clv_lib.scoring.groups import Groupings, Taken, assigned, counted_by_group, with_groups
 from clv_lib.scoring.predictions import (
     customer_predictions,
     prediction_bands,
-    segment_predictions,
     segment_sums,
     spend_tier_cuts,
 )
+from clv_lib.scoring.segment_predictions import segment_predictions
 
 __all__ = [
     "Choice",
     "Fits",
     "Groupings",
+    "OfGroups",
     "Scorers",
+    "Taken",
     "assigned",
     "churn_model",
     "counted_by_group",

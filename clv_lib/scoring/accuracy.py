@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clv_lib.contracts.accuracy import (
-    BASELINES,
-    PREDICTION_ACCURACY,
-)
+from clv_lib.contracts.accuracy import BASELINES, BY_GROUP, PREDICTION_ACCURACY
 from clv_lib.models import (
     CONVERGED,
     Cells,
+    Fitted,
     normalised_gini,
     parameter_variance,
     predicted_decile,
@@ -23,12 +21,13 @@ from clv_lib.models import (
     sum_interval,
     top_decile_capture,
 )
-from clv_lib.scoring.fits import POOLED_SEGMENT, Choice, Fits
+from clv_lib.scoring.fits import POOLED_SEGMENT, Choice, Fits, Scorers
+from clv_lib.scoring.forecasts import ORDER_PARAMETERS
+from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT
 from clv_lib.scoring.holdout import ACTIVITY, AMOUNT, FREQUENCY, ORDERS
 from clv_lib.settings.predictions import AUTO
 
 if TYPE_CHECKING:
-    from clv_lib.models import FloatArray
     from clv_lib.scoring.holdout import Holdout
     from clv_lib.settings.predictions import Predictions
 
@@ -44,39 +43,70 @@ def accuracy_rows(
 ) -> list[dict[str, Any]]:
     """Rows of contract `prediction_accuracy` by column name; the published model is not marked yet.
 
-    `cells` are the collected `holdout.cells`. A candidate without a usable fit has its row with a status.
+    `cells` are the collected `holdout.cells` of `holdout.said`. A candidate without a usable fit has its row with a
+    status.
     """
-    covariances = _covariances(fits)
+    fitted = {
+        name: Scorers.of_pooled(fit, fit, fits.spend.fit)
+        for name, fit in fits.compared.items()
+        if fit.model is not None
+    }
     rows = []
     for segment, group in cells.groupby("segment_id", sort=True):
-        known = {
-            str(model): _figures(own, covariances.get(str(model)), holdout) for model, own in group.groupby("model_id")
-        }
+        known = {str(model): _figures(own, fitted.get(str(model)), holdout) for model, own in group.groupby("model_id")}
         best = _least([known[name].get("orders_rmse") for name in BASELINES if name in known])
         customers = max(figures["customer_count"] for figures in known.values())
-        for model in (*fits.candidates, *BASELINES):
+        for model in (*fits.compared, *BASELINES):
             figures = known.get(model, {"customer_count": customers, "accuracy_status": "model_unusable"})
-            rmse = figures.get("orders_rmse")
-            rows.append(
-                {
-                    "model_id": model,
-                    "calibration_end_date": holdout.calibration_end,
-                    "horizon_days": holdout.days,
-                    "segment_id": segment,
-                    "is_baseline": model in BASELINES,
-                    "is_published_model": False,
-                    "sampled_share": sampled_share,
-                    "interval_level": holdout.interval_level,
-                    "baseline_orders_rmse": best,
-                    "beats_baselines": None if model in BASELINES else _is_below(rmse, best),
-                    "as_of_date": as_of,
-                    **figures,
-                }
-            )
+            rows.append(_row(model, segment, figures, best, holdout, sampled_share, as_of))
     return rows
 
 
-def _figures(group: pd.DataFrame, covariances: FloatArray | None, holdout: Holdout) -> dict[str, Any]:
+def group_accuracy_rows(
+    cells: pd.DataFrame, others: Sequence[Mapping[str, Any]], scorers: Scorers, holdout: Holdout, as_of: dt.date
+) -> list[dict[str, Any]]:
+    """Rows of the fits per group, from cells of `holdout.said_by_group`; `others`: `accuracy_rows` of the holdout."""
+    pooled = {row["segment_id"]: row for row in others}
+    return [
+        _row(
+            BY_GROUP,
+            segment,
+            _figures(group, scorers, holdout),
+            pooled[segment]["baseline_orders_rmse"],
+            holdout,
+            pooled[segment]["sampled_share"],
+            as_of,
+        )
+        for segment, group in cells.groupby("segment_id", sort=True)
+    ]
+
+
+def _row(
+    model: str,
+    segment: object,
+    figures: Mapping[str, Any],
+    best: float | None,
+    holdout: Holdout,
+    sampled_share: float,
+    as_of: dt.date,
+) -> dict[str, Any]:
+    return {
+        "model_id": model,
+        "calibration_end_date": holdout.calibration_end,
+        "horizon_days": holdout.days,
+        "segment_id": segment,
+        "is_baseline": model in BASELINES,
+        "is_published_model": False,
+        "sampled_share": sampled_share,
+        "interval_level": holdout.interval_level,
+        "baseline_orders_rmse": best,
+        "beats_baselines": None if model in BASELINES else _is_below(figures.get("orders_rmse"), best),
+        "as_of_date": as_of,
+        **figures,
+    }
+
+
+def _figures(group: pd.DataFrame, scorers: Scorers | None, holdout: Holdout) -> dict[str, Any]:
     """Every figure of one model in one segment, by column name; None where it is not defined."""
     by_measure = dict(iter(group.groupby("measure")))
     activity = by_measure[ACTIVITY]
@@ -88,7 +118,7 @@ def _figures(group: pd.DataFrame, covariances: FloatArray | None, holdout: Holdo
         "activity_brier_score": activity["squared_error"].sum() / customers,
     }
     for measure in (ORDERS, AMOUNT):
-        figures |= _of_measure(by_measure[measure], measure, covariances, holdout.interval_level)
+        figures |= _of_measure(by_measure[measure], measure, scorers, holdout.interval_level)
     if figures["predicted_orders"] is None:
         figures["accuracy_status"] = "activity_only"
     else:
@@ -96,7 +126,7 @@ def _figures(group: pd.DataFrame, covariances: FloatArray | None, holdout: Holdo
     return figures
 
 
-def _of_measure(rows: pd.DataFrame, measure: str, covariances: FloatArray | None, level: float) -> dict[str, Any]:
+def _of_measure(rows: pd.DataFrame, measure: str, scorers: Scorers | None, level: float) -> dict[str, Any]:
     """Figures of orders or of amounts: of customers for whom both sides are known."""
     known = rows[rows["predicted_bin"].notna() & rows["actual_bin"].notna()]
     actual = float(rows["actual"].sum())
@@ -124,19 +154,19 @@ def _of_measure(rows: pd.DataFrame, measure: str, covariances: FloatArray | None
         f"{measure}_normalised_gini": _number(normalised_gini(counted)),
         f"{measure}_top_decile_capture": _number(top_decile_capture(counted)),
     }
-    return figures | _intervals(known, measure, predicted, covariances, level)
+    return figures | _intervals(known, measure, predicted, scorers, level)
 
 
 def _intervals(
-    known: pd.DataFrame, measure: str, predicted: float, covariances: FloatArray | None, level: float
+    known: pd.DataFrame, measure: str, predicted: float, scorers: Scorers | None, level: float
 ) -> dict[str, Any]:
     """Coverage of customers' predictive intervals, and the predictive interval of the sum; models only."""
-    if covariances is None:
+    if scorers is None:
         return {}
-    size = 4 if measure == ORDERS else 7
-    gradient = known[_GRADIENT[:size]].sum().to_numpy(float)
-    variance = float(known["variance"].sum()) + float(parameter_variance(gradient, covariances[:size, :size]))
-    lower, upper = sum_interval(predicted, variance, level)
+    by_parameters = _by_parameters(known, FIT_SEGMENT, scorers.transactions, 0)
+    if measure == AMOUNT:
+        by_parameters += _by_parameters(known, SPEND_FIT_SEGMENT, scorers.spend, ORDER_PARAMETERS)
+    lower, upper = sum_interval(predicted, float(known["variance"].sum()) + by_parameters, level)
     return {
         f"{measure}_interval_coverage": float(known["covered"].sum() / known["customers"].sum()),
         f"{measure}_total_lower": _number(float(lower)),
@@ -144,16 +174,14 @@ def _intervals(
     }
 
 
-def _covariances(fits: Fits) -> Mapping[str, FloatArray]:
-    """Covariance of the log-parameters of orders and spend together, by usable candidate."""
-    joint = {}
-    for name, fit in fits.candidates.items():
-        if fit.model is not None:
-            matrix = np.zeros((7, 7))
-            matrix[:4, :4] = fit.log_covariance
-            matrix[4:, 4:] = fits.spend.log_covariance if fits.spend.model is not None else 0.0
-            joint[name] = matrix
-    return joint
+def _by_parameters(known: pd.DataFrame, column: str, fits: Mapping[str, Fitted[Any]], first: int) -> float:
+    """Variance of the sum by estimated parameters: G'VG of each fit, whose derivatives begin at number `first`."""
+    total = 0.0
+    for segment, rows in known.groupby(column, sort=True):
+        matrix = fits[str(segment)].log_covariance
+        gradient = rows[_GRADIENT[first : first + len(matrix)]].sum().to_numpy(float)
+        total += float(parameter_variance(gradient, matrix))
+    return total
 
 
 def calibration_rows(cells: pd.DataFrame, holdout: Holdout, as_of: dt.date) -> list[tuple[object, ...]]:
@@ -196,9 +224,8 @@ def choose(fits: Fits, rows: Sequence[Mapping[str, Any]], settings: Predictions)
         reasons = {other: _reason(other, name, errors) for other in errors}
     else:
         name = max(usable, key=lambda one: fits.candidates[one].log_likelihood)
-        reasons = {
-            other: f"{'highest' if other == name else 'lower'} likelihood; no holdout to compare on" for other in usable
-        }
+        nowhere = "no candidate usable on the holdout" if rows else "no holdout to compare on"
+        reasons = {other: f"{'highest' if other == name else 'lower'} likelihood; {nowhere}" for other in usable}
     unusable = {
         other: "not usable on a holdout" if fit.status == CONVERGED else f"not usable: {fit.status}"
         for other, fit in fits.candidates.items()
@@ -235,11 +262,22 @@ def _reason(name: str, chosen: str, errors: Mapping[str, float]) -> str:
 
 
 def accuracy_table(rows: Sequence[Mapping[str, Any]], choice: Choice) -> list[tuple[object, ...]]:
-    """The rows in the order of contract `prediction_accuracy`, with the published model marked."""
+    """The rows in the order of contract `prediction_accuracy`, with the published model marked.
+
+    Where fits per group were judged, they are what is published, and not the pooled fit.
+    """
+
+    def holdout(row: Mapping[str, Any]) -> tuple[object, object]:
+        return row["calibration_end_date"], row["horizon_days"]
+
+    by_group = {holdout(row) for row in rows if row["model_id"] == BY_GROUP}
+
+    def is_published(row: Mapping[str, Any]) -> bool:
+        return bool(row["model_id"] == (BY_GROUP if holdout(row) in by_group else choice.name))
+
     return [
         tuple(
-            row["model_id"] == choice.name if name == "is_published_model" else row.get(name)
-            for name in PREDICTION_ACCURACY.columns
+            is_published(row) if name == "is_published_model" else row.get(name) for name in PREDICTION_ACCURACY.columns
         )
         for row in rows
     ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from clv_lib.contracts.predictions import MODEL_FITS
 from clv_lib.models import (
     TRANSACTION_MODELS,
     BgNbd,
@@ -18,9 +19,10 @@ from clv_lib.models import (
 )
 from clv_lib.scoring.statistics import (
     TIME_UNIT_DAYS,
+    SpendRows,
+    counted_spend,
     sampled,
     share_to_fit,
-    spend_statistics,
     transaction_statistics,
 )
 from clv_lib.settings.predictions import AUTO
@@ -33,22 +35,49 @@ if TYPE_CHECKING:
 POOLED_SEGMENT = "all:all"
 
 GroupFits = Mapping[str, Fitted[TransactionModel]]
-"""Fits of one model by segment_id, those included that are not usable."""
+"""Fits of one model of orders by segment_id, those included that are not usable."""
+
+
+@dataclass(frozen=True)
+class SpendFit:
+    """A fit of Gamma-Gamma, with what `statistics.SpendRows` says of its customers."""
+
+    fit: Fitted[GammaGamma]
+    excluded_customers: int
+    correlation: float | None
+
+    @classmethod
+    def to(cls, rows: SpendRows, minimum_customers: int) -> SpendFit:
+        """Fit counted spend; with fewer repeat customers than the minimum it is a fit with that status."""
+        fit = GammaGamma.fit(rows.statistics, minimum_customers=minimum_customers)
+        return cls(fit, rows.excluded_customers, rows.correlation)
+
+
+GroupSpend = Mapping[str, SpendFit]
+"""Fits of spend by segment_id, those included that are not usable."""
 
 
 @dataclass(frozen=True)
 class Fits:
-    """The fits at one day. A fit without `model` is published with its status and not scored.
-
-    spend_correlation: of x and the mean value, which Gamma-Gamma takes as 0; None where it is not defined.
-    """
+    """The pooled fits at one day. A fit without `model` is published with its status and not scored."""
 
     candidates: Mapping[str, Fitted[TransactionModel]]
     baseline: Fitted[Nbd]
-    spend: Fitted[GammaGamma]
-    excluded_spenders: int
-    spend_correlation: float | None
+    spend: SpendFit
     sampled_share: float
+
+    @property
+    def compared(self) -> Mapping[str, Fitted[TransactionModel]]:
+        """What is judged on a holdout: the candidates, and the NBD, which they become where nobody seems to leave."""
+        return {**self.candidates, self.baseline.name: self.baseline}
+
+
+@dataclass(frozen=True)
+class OfGroups:
+    """Fits per group where a grouping is taken: of orders by the name of the model, and of spend; each may be empty."""
+
+    orders: Mapping[str, GroupFits] = field(default_factory=dict)
+    spend: GroupSpend = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,25 +92,30 @@ class Choice:
 class Scorers:
     """What scoring needs: the published fits of orders, those that say who may have left, and the one of spend.
 
-    transactions, churn: usable fits by segment_id, and the pooled one, usable or not, as POOLED_SEGMENT: that is all of
-    them where no grouping is taken. Spend is pooled.
+    Each by segment_id: the usable fits of groups, and the pooled one, usable or not, as POOLED_SEGMENT: that is all of
+    them where no grouping is taken.
     """
 
     transactions: GroupFits
     churn: GroupFits
-    spend: Fitted[GammaGamma]
+    spend: Mapping[str, Fitted[GammaGamma]]
 
     @classmethod
     def of_pooled(
         cls, transactions: Fitted[TransactionModel], churn: Fitted[TransactionModel], spend: Fitted[GammaGamma]
     ) -> Scorers:
         """One fit of each for everybody."""
-        return cls({POOLED_SEGMENT: transactions}, {POOLED_SEGMENT: churn}, spend)
+        return cls({POOLED_SEGMENT: transactions}, {POOLED_SEGMENT: churn}, {POOLED_SEGMENT: spend})
 
     @property
     def pooled(self) -> Fitted[TransactionModel]:
-        """The fit of all customers."""
+        """The fit of orders of all customers."""
         return self.transactions[POOLED_SEGMENT]
+
+    @property
+    def pooled_spend(self) -> Fitted[GammaGamma]:
+        """The fit of spend of all customers."""
+        return self.spend[POOLED_SEGMENT]
 
     def churn_of(self, segment_id: str) -> Fitted[TransactionModel]:
         """The fit that says which customers of a group may have left."""
@@ -90,7 +124,7 @@ class Scorers:
     @property
     def model_id(self) -> str:
         """Name of the combined model in `customer_predictions`."""
-        return f"{self.pooled.name}+{self.spend.name}"
+        return f"{self.pooled.name}+{self.pooled_spend.name}"
 
 
 def candidate_names(settings: Predictions) -> tuple[str, ...]:
@@ -110,7 +144,7 @@ def fit_models(states: DataFrame, settings: Predictions) -> Fits:
     share = share_to_fit(states, settings.max_fit_rows)
     sample = sampled(states, share)
     transactions = transaction_statistics(sample)
-    spend, excluded, correlation = spend_statistics(sample)
+    spend = SpendRows.of(counted_spend(sample))
     enough = settings.minimum_customers
     return Fits(
         candidates={
@@ -118,11 +152,14 @@ def fit_models(states: DataFrame, settings: Predictions) -> Fits:
             for name in candidate_names(settings)
         },
         baseline=Nbd.fit(transactions, minimum_customers=enough),
-        spend=GammaGamma.fit(spend, minimum_customers=max(2, enough // 10)),
-        excluded_spenders=excluded,
-        spend_correlation=correlation,
+        spend=SpendFit.to(spend, enough_spenders(enough)),
         sampled_share=share,
     )
+
+
+def enough_spenders(minimum_customers: int) -> int:
+    """How many customers with a repeat value Gamma-Gamma needs where a model of orders needs `minimum_customers`."""
+    return max(2, minimum_customers // 10)
 
 
 def churn_model(chosen: str) -> str:
@@ -130,61 +167,73 @@ def churn_model(chosen: str) -> str:
     return MbgNbd.name if chosen == BgNbd.name else chosen
 
 
-def scorers(fits: Fits, chosen: str, groups: Mapping[str, GroupFits] | None = None) -> Scorers:
-    """The fits that score: those of the chosen model, and of its `churn_model` for churn.
+def scorers(fits: Fits, chosen: str, groups: OfGroups) -> Scorers:
+    """The fits that score: those of the chosen model, of its `churn_model` for churn, and of spend.
 
-    `groups` are fits of both by the name of the model, if a grouping is taken; those that are not usable are left out.
+    Of `groups` those that are not usable are left out.
     """
 
     def by_group(name: str) -> GroupFits:
-        own = {} if groups is None else {key: fit for key, fit in groups[name].items() if fit.model is not None}
+        own = {key: fit for key, fit in groups.orders.get(name, {}).items() if fit.model is not None}
         return {POOLED_SEGMENT: fits.candidates[name], **own}
 
-    return Scorers(by_group(chosen), by_group(churn_model(chosen)), fits.spend)
+    spend = {key: one.fit for key, one in groups.spend.items() if one.fit.model is not None}
+    return Scorers(by_group(chosen), by_group(churn_model(chosen)), {POOLED_SEGMENT: fits.spend.fit, **spend})
 
 
-def model_fits(
-    fits: Fits, choice: Choice, as_of: dt.date, groups: Mapping[str, GroupFits] | None = None
-) -> list[tuple[object, ...]]:
-    """Rows of contract `model_fits`. Grain: model, segment and parameter; `groups` as in `scorers`."""
-    every: list[Fitted[Any]] = [*fits.candidates.values(), fits.baseline, fits.spend]
-    rows = [row for fit in every for row in _fit_rows(fit, POOLED_SEGMENT, fits, choice, as_of)]
-    for by_group in (groups or {}).values():
-        for segment_id, fit in by_group.items():
-            why = "scores its group" if fit.converged else "not usable: its group is scored by the pooled fit"
-            own = Choice(choice.name, {fit.name: why})
-            rows += _fit_rows(fit, segment_id, fits, own, as_of)
-    return rows
-
-
-def _fit_rows(
-    fit: Fitted[Any], segment_id: str, fits: Fits, choice: Choice, as_of: dt.date
-) -> list[tuple[object, ...]]:
-    is_spend = fit.name == GammaGamma.name
+def model_fits(fits: Fits, choice: Choice, as_of: dt.date, groups: OfGroups) -> list[tuple[object, ...]]:
+    """Rows of contract `model_fits`. Grain: model, segment and parameter."""
+    pooled: list[Fitted[Any]] = [*fits.candidates.values(), fits.baseline]
+    found: list[tuple[Fitted[Any], str, str | None, SpendFit | None]]
+    found = [(fit, POOLED_SEGMENT, choice.reasons.get(fit.name), None) for fit in pooled]
+    found.append((fits.spend.fit, POOLED_SEGMENT, None, fits.spend))
+    for by_group in groups.orders.values():
+        found += [(fit, segment_id, _use(fit), None) for segment_id, fit in by_group.items()]
+    found += [(one.fit, segment_id, _use(one.fit), one) for segment_id, one in groups.spend.items()]
+    published = (choice.name, GammaGamma.name)
     return [
-        (
-            fit.name,
-            segment_id,
-            parameter,
-            estimate,
-            error,
-            _covariances(fit, number),
-            finite(fit.log_likelihood),
-            fit.customer_count,
-            fit.distinct_statistics_count,
-            fits.excluded_spenders if is_spend else 0,
-            fits.sampled_share,
-            fits.spend_correlation if is_spend else None,
-            fit.converged,
-            finite(fit.gradient_norm),
-            fit.status,
-            fit.name in (choice.name, GammaGamma.name) and fit.converged,
-            choice.reasons.get(fit.name),
-            TIME_UNIT_DAYS,
-            as_of,
+        row
+        for fit, segment_id, reason, spend in found
+        for row in _fit_rows(
+            fit,
+            {
+                "segment_id": segment_id,
+                "excluded_customer_count": 0 if spend is None else spend.excluded_customers,
+                "sampled_share": fits.sampled_share,
+                "spend_correlation": None if spend is None else spend.correlation,
+                "is_published_model": fit.name in published and fit.converged,
+                "selection_reason": reason,
+                "time_unit_days": TIME_UNIT_DAYS,
+                "as_of_date": as_of,
+            },
         )
-        for number, (parameter, (estimate, error)) in enumerate(fit.estimates().items())
     ]
+
+
+def _use(fit: Fitted[Any]) -> str:
+    return "scores its group" if fit.converged else "not usable: its group is scored by the pooled fit"
+
+
+def _fit_rows(fit: Fitted[Any], shared: Mapping[str, object]) -> list[tuple[object, ...]]:
+    """One row per parameter, in the order of the contract's columns."""
+    rows = []
+    for number, (parameter, (estimate, error)) in enumerate(fit.estimates().items()):
+        cells = {
+            **shared,
+            "model_id": fit.name,
+            "parameter": parameter,
+            "estimate": estimate,
+            "standard_error": error,
+            "covariances": _covariances(fit, number),
+            "log_likelihood": finite(fit.log_likelihood),
+            "customer_count": fit.customer_count,
+            "distinct_statistics_count": fit.distinct_statistics_count,
+            "is_converged": fit.converged,
+            "gradient_norm": finite(fit.gradient_norm),
+            "fit_status": fit.status,
+        }
+        rows.append(tuple(cells[name] for name in MODEL_FITS.columns))
+    return rows
 
 
 def _covariances(fit: Fitted[Any], number: int) -> dict[str, float]:

@@ -17,21 +17,23 @@ from clv_lib.models import (
     Fitted,
     FloatArray,
     GammaGamma,
+    Residual,
     SpendMoments,
     SurvivorTable,
     TransactionModel,
-    gradient_of_product,
+    ValueForecast,
     mean_interval,
     order_forecast,
     order_interval,
     parameter_variance,
     probability_interval,
+    residual_forecast,
     value_forecast,
     value_interval,
 )
-from clv_lib.scoring.groups import FIT_SEGMENT
+from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT
 from clv_lib.scoring.statistics import HISTORY, TIME_UNIT_DAYS
-from clv_lib.scoring.survivors import PAIR, Residual, survivors, unpacked
+from clv_lib.scoring.survivors import PAIR, survivors, unpacked
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -40,7 +42,11 @@ if TYPE_CHECKING:
 
 ORDER_GRADIENT = tuple(f"orders_by_{number}" for number in range(4))
 VALUE_GRADIENT = tuple(f"value_by_{number}" for number in range(7))
+RESIDUAL_GRADIENT = tuple(f"residual_by_{number}" for number in range(7))
 """Derivatives of the expected value in the log-parameters of orders (0 to 3) and of spend (4 to 6)."""
+
+ORDER_PARAMETERS = len(ORDER_GRADIENT)
+"""Most parameters of a model of orders; one with fewer has derivatives of 0 in the others."""
 
 FORECASTS = (
     "probability_alive",
@@ -66,6 +72,8 @@ FORECASTS = (
     "residual_value",
     "residual_value_lower",
     "residual_value_upper",
+    "residual_variance",
+    *RESIDUAL_GRADIENT,
 )
 _SCHEMA = ", ".join(f"{name} double" for name in FORECASTS)
 
@@ -80,11 +88,12 @@ def forecasts(
 ) -> DataFrame:
     """`states` with a struct `forecast` of FORECASTS. Grain: customer and horizon_days.
 
-    `states` has the four btyd columns of `customer_metrics` and FIT_SEGMENT, which names one of the scorers' fits for
-    each customer; `pairs` are its `distinct_pairs`. Orders are days with orders within the horizon; values are
-    discounted, in the currency of btyd_monetary_value. `_lower` and `_upper` of an expected figure hold the uncertainty
-    of the parameters, `orders_` and `value_` are predictive intervals with the customer's own randomness. Value is NULL
-    without a spend model, and for a repeat customer without a known value; all is NULL without a model of orders.
+    `states` has the four btyd columns of `customer_metrics`, FIT_SEGMENT and SPEND_FIT_SEGMENT, which name two of the
+    scorers' fits for each customer; `pairs` are its `distinct_pairs`. Orders are days with orders within the horizon;
+    values are discounted, in the currency of btyd_monetary_value. `_lower` and `_upper` of an expected figure hold the
+    uncertainty of the parameters, `orders_` and `value_` are predictive intervals with the customer's own randomness.
+    Value is NULL without a spend model, and for a repeat customer without a known value; all is NULL without a model of
+    orders.
     """
     horizons = F.explode(F.array(*(F.lit(days) for days in horizons_days)))
     rows = states.withColumn("horizon_days", horizons)
@@ -94,7 +103,8 @@ def forecasts(
     known = rows.join(F.broadcast(table), [*PAIR, "horizon_days"], "left")
     arguments = [F.col(name).cast("double") for name in (*HISTORY, "btyd_monetary_value")]
     forecast = pandas_udf(_forecaster(scorers, level), _SCHEMA)  # type: ignore[call-overload]
-    return known.withColumn("forecast", forecast(F.col(FIT_SEGMENT), *arguments, F.col("survivor"))).drop("survivor")
+    fits = (F.col(FIT_SEGMENT), F.col(SPEND_FIT_SEGMENT))
+    return known.withColumn("forecast", forecast(*fits, *arguments, F.col("survivor"))).drop("survivor")
 
 
 def _forecaster(scorers: Scorers, level: float) -> Callable[..., pd.DataFrame]:
@@ -102,6 +112,7 @@ def _forecaster(scorers: Scorers, level: float) -> Callable[..., pd.DataFrame]:
 
     def forecast(
         segment_id: pd.Series,
+        spend_segment_id: pd.Series,
         frequency: pd.Series,
         recency_days: pd.Series,
         age_days: pd.Series,
@@ -111,9 +122,11 @@ def _forecaster(scorers: Scorers, level: float) -> Callable[..., pd.DataFrame]:
         x, m = frequency.to_numpy(float), mean_spend.to_numpy(float)
         recency, age = (days.to_numpy(float) / TIME_UNIT_DAYS for days in (recency_days, age_days))
         figures = {name: np.full(len(x), np.nan) for name in FORECASTS}
-        for segment, rows in segment_id.groupby(segment_id).indices.items():
+        (orders, names), (spend, spend_names) = (pd.factorize(ids) for ids in (segment_id, spend_segment_id))
+        for one, other in sorted(set(zip(orders.tolist(), spend.tolist(), strict=True))):
+            rows, fits = np.flatnonzero((orders == one) & (spend == other)), (names[one], spend_names[other])
             history = (x[rows], recency[rows], age[rows], m[rows])
-            for name, values in _of_group(scorers, str(segment), history, survivor.iloc[rows], level).items():
+            for name, values in _of_group(scorers, fits, history, survivor.iloc[rows], level).items():
                 figures[name][rows] = values
         return pd.DataFrame(figures)
 
@@ -122,13 +135,14 @@ def _forecaster(scorers: Scorers, level: float) -> Callable[..., pd.DataFrame]:
 
 def _of_group(
     scorers: Scorers,
-    segment_id: str,
+    fits: tuple[str, str],
     history: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
     survivor: pd.DataFrame,
     level: float,
 ) -> dict[str, FloatArray]:
-    """Figures of customers of one fit, with the churn probability of the model that may be another."""
-    figures = _forecast(scorers.transactions[segment_id], scorers.spend, history, survivor, level)
+    """Figures of customers of one fit of orders and one of spend, with the churn probability of maybe another model."""
+    segment_id, spend_segment_id = fits
+    figures = _forecast(scorers.transactions[segment_id], scorers.spend[spend_segment_id], history, survivor, level)
     churn = scorers.churn_of(segment_id).model
     if churn is not None:
         figures["churn_probability"] = 1 - churn.probability_alive(*history[:3])
@@ -163,7 +177,7 @@ def _forecast(
         **_around("expected_orders", orders.mean, mean_interval(orders.mean, spread, level)),
         **_ends("orders", order_interval(alive, table.quantiles, level)),
         "orders_variance": orders.own_variance,
-        **_by_parameter(ORDER_GRADIENT, orders.gradient),
+        **_by_parameter(ORDER_GRADIENT, _padded(orders.gradient)),
     }
     if spend.model is None:
         return figures
@@ -186,37 +200,20 @@ def _of_value(
     moments, spend_gradient = spent
     value = value_forecast(alive, gradient, table, moments, spend_gradient)
     ends = value_interval(level, value, alive, table, moments, covariances)
+    later = residual_forecast(alive, gradient, residual, moments, spend_gradient)
+    of_later = mean_interval(later.mean, later.parameter_variance(*covariances), level)
     return {
         "expected_order_value": moments.mean,
         "expected_value": value.mean,
         **_around("expected_value", value.mean, (ends.mean_low, ends.mean_high)),
         **_ends("value", (ends.low, ends.high)),
         "value_variance": value.own_variance,
-        **_by_parameter(VALUE_GRADIENT, np.concatenate([value.order_gradient, value.spend_gradient], axis=1)),
-        **_of_residual((alive, gradient), residual, (moments.mean, spend_gradient), covariances, level),
+        **_by_both(VALUE_GRADIENT, value),
+        "residual_value": later.mean,
+        **_around("residual_value", later.mean, of_later),
+        "residual_variance": later.own_variance,
+        **_by_both(RESIDUAL_GRADIENT, later),
     }
-
-
-def _of_residual(
-    alive: tuple[FloatArray, FloatArray],
-    residual: Residual,
-    spend: tuple[FloatArray, FloatArray],
-    covariances: tuple[FloatArray, FloatArray],
-    level: float,
-) -> Mapping[str, FloatArray]:
-    """Value without a horizon, p R E[M], and the interval of this mean by the delta method; no predictive one.
-
-    alive, spend: P(alive) and E[M], each with its gradient. What a customer does at random over an infinite horizon has
-    no second moment in the survivor table.
-    """
-    (p, by_alive), (mean_spend, by_spend) = alive, spend
-    orders = p * residual.purchases
-    value = orders * mean_spend
-    by_orders = mean_spend[..., None] * gradient_of_product(p, by_alive, residual.purchases, residual.gradient)
-    spread = parameter_variance(by_orders, covariances[0])
-    spread = spread + parameter_variance(orders[..., None] * by_spend, covariances[1])
-    ends = _around("residual_value", value, mean_interval(value, spread, level))
-    return {"residual_value": value, **ends}
 
 
 def _around(name: str, value: FloatArray, ends: tuple[FloatArray, FloatArray]) -> Mapping[str, FloatArray]:
@@ -230,3 +227,13 @@ def _ends(name: str, ends: tuple[FloatArray, FloatArray]) -> Mapping[str, FloatA
 
 def _by_parameter(names: tuple[str, ...], gradient: FloatArray) -> Mapping[str, FloatArray]:
     return dict(zip(names, gradient.T, strict=True))
+
+
+def _by_both(names: tuple[str, ...], value: ValueForecast) -> Mapping[str, FloatArray]:
+    return _by_parameter(names, np.concatenate([_padded(value.order_gradient), value.spend_gradient], axis=1))
+
+
+def _padded(gradient: FloatArray) -> FloatArray:
+    """The gradient of a model of orders with ORDER_PARAMETERS columns."""
+    more = ORDER_PARAMETERS - gradient.shape[1]
+    return np.pad(gradient, ((0, 0), (0, more)))

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.scoring.fits import POOLED_SEGMENT
-from clv_lib.scoring.statistics import HISTORY
+from clv_lib.scoring.statistics import HISTORY, counted_spend, spend_bin
 from clv_lib.segments.definitions import segment_name, source_of
 from clv_lib.settings.predictions import FIRST_ORDER_VALUE_BAND
 from clv_lib.settings.segments import UNKNOWN_SEGMENT, SegmentType
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 FIT_SEGMENT = "fit_segment_id"
 """Column of customers that are scored: the segment whose fit of the model of orders is theirs."""
+
+SPEND_FIT_SEGMENT = "spend_fit_segment_id"
+"""Column of customers that are scored: the segment whose fit of spend is theirs."""
 
 BAND_SHARES = (0.25, 0.5, 0.75)
 
@@ -109,13 +112,55 @@ def counted_by_group(states: DataFrame, groupings: Groupings, *also: str) -> pd.
     return counted.sort_values(key, ignore_index=True)
 
 
-def assigned(states: DataFrame, grouping: str | None, fitted: Collection[str]) -> DataFrame:
-    """`states` with the column FIT_SEGMENT: the customer's group where it is one of `fitted`, else the pooled one.
+def counted_spend_by_group(states: DataFrame, groupings: Groupings) -> pd.DataFrame:
+    """`counted_spend` by the groups of all groupings at once; what `SpendRows.of` takes for each group."""
+    return counted_spend(states, *map(group_column, groupings.names))
 
-    `states` has the `group_column` of the grouping; None: everybody is scored by the pooled fit. Grain: kept.
+
+LATER_SPEND = ("btyd_frequency", "mean_spend", "later_days", "later_mean_spend")
+"""x and mean value of repeat days before a day, and the days with orders after it with their mean value."""
+
+
+def counted_later_spend(outcomes: DataFrame, groupings: Groupings) -> pd.DataFrame:
+    """Distinct groups and LATER_SPEND with their number of `customers`, collected, in ascending order.
+
+    `outcomes` are `holdout.outcomes` with a `group_column` per grouping. Left out is who did not buy in the holdout,
+    whose value there is not above 0, and whose value before is not known. Both values are in bins of 1 % by their
+    logarithm, and stand for them with their mean.
     """
+    before, days = F.col("btyd_monetary_value"), F.col("actual_orders")
+    later = F.try_divide(F.col("actual_amount"), days)
+    is_known = (F.col("btyd_frequency") == 0) | before.isNotNull()
+    bought = outcomes.where((days > 0) & (F.col("actual_amount") > 0) & is_known)
+    key = [*map(group_column, groupings.names), "btyd_frequency", "bin", "later_days", "later_bin"]
+    binned = bought.withColumns({"bin": spend_bin(before), "later_days": days, "later_bin": spend_bin(later)})
+    counted = binned.groupBy(*key).agg(
+        F.avg(F.greatest(F.coalesce(before, F.lit(0)), F.lit(0))).cast("double").alias("mean_spend"),
+        F.avg(later).alias("later_mean_spend"),
+        F.count(F.lit(1)).alias("customers"),
+    )
+    return counted.toPandas().sort_values(key, ignore_index=True).drop(columns=["bin", "later_bin"])
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A grouping that scores, and the groups with a usable fit of their own."""
+
+    grouping: str
+    fitted: Collection[str]
+
+
+def assigned(states: DataFrame, orders: Taken | None = None, spend: Taken | None = None) -> DataFrame:
+    """`states` with FIT_SEGMENT and SPEND_FIT_SEGMENT: a customer's group where it has a fit, else the pooled one.
+
+    `states` has the `group_column` of the groupings; None: everybody is scored by the pooled fit. Grain: kept.
+    """
+    return states.withColumns({FIT_SEGMENT: _fit_of(orders), SPEND_FIT_SEGMENT: _fit_of(spend)})
+
+
+def _fit_of(taken: Taken | None) -> Column:
     pooled = F.lit(POOLED_SEGMENT)
-    if grouping is None:
-        return states.withColumn(FIT_SEGMENT, pooled)
-    group = F.col(group_column(grouping))
-    return states.withColumn(FIT_SEGMENT, F.when(group.isin(*fitted), group).otherwise(pooled))
+    if taken is None:
+        return pooled
+    group = F.col(group_column(taken.grouping))
+    return F.when(group.isin(*taken.fitted), group).otherwise(pooled)

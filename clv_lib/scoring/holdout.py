@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.accuracy import HIATUS, LAST_PERIOD, MEAN_RATE
+from clv_lib.contracts.accuracy import BY_GROUP, HIATUS, LAST_PERIOD, MEAN_RATE
 from clv_lib.scoring.fits import Fits, Scorers
 from clv_lib.scoring.forecasts import ORDER_GRADIENT, VALUE_GRADIENT, forecasts
-from clv_lib.scoring.groups import assigned
+from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT, assigned
 from clv_lib.scoring.survivors import distinct_pairs
 
 if TYPE_CHECKING:
@@ -81,17 +81,25 @@ def outcomes(before: DataFrame, after: DataFrame, earlier: DataFrame) -> DataFra
 
 def said(customers: DataFrame, fits: Fits, holdout: Holdout) -> DataFrame:
     """What each model and baseline said of each customer of `outcomes`. Grain: customer and model_id."""
-    frames, everybody = [_baselines(customers, holdout)], assigned(customers, None, ())
+    everybody = assigned(customers)
+    frames = [_baselines(everybody, holdout)]
     pairs = distinct_pairs(everybody)
-    for name, fit in fits.candidates.items():
+    for name, fit in fits.compared.items():
         if fit.model is not None:
-            fitted = Scorers.of_pooled(fit, fit, fits.spend)
+            fitted = Scorers.of_pooled(fit, fit, fits.spend.fit)
             scored = forecasts(everybody, pairs, fitted, (holdout.days,), 0.0, holdout.interval_level)
             frames.append(_of_model(scored, name))
     return reduce(DataFrame.unionByName, frames)
 
 
-_FACTS = ("customer_id", "btyd_frequency", "actual_orders", "actual_amount")
+def said_by_group(customers: DataFrame, scorers: Scorers, holdout: Holdout) -> DataFrame:
+    """As `said`, by the fits of groups at the end of calibration; `customers` are `assigned`."""
+    pairs = distinct_pairs(customers)
+    return _of_model(forecasts(customers, pairs, scorers, (holdout.days,), 0.0, holdout.interval_level), BY_GROUP)
+
+
+_FITS = (FIT_SEGMENT, SPEND_FIT_SEGMENT)
+_FACTS = ("customer_id", *_FITS, "btyd_frequency", "actual_orders", "actual_amount")
 
 
 def _of_model(scored: DataFrame, name: str) -> DataFrame:
@@ -137,17 +145,17 @@ def _baselines(customers: DataFrame, holdout: Holdout) -> DataFrame:
 
 
 def cells(statements: DataFrame, customer_segments: DataFrame) -> DataFrame:
-    """Counts and sums of what was said and what happened. Grain: segment, model, measure and two bins.
+    """Counts and sums of what was said and what happened. Grain: segment, model, its two fits, measure and two bins.
 
     `statements` is `said`; `customer_segments` the memberships at the end of calibration. Bins of orders and amounts
     are 5 % wide by the logarithm, actual orders are their own bins, so the result does not grow with customers.
     """
-    measured = statements.select("customer_id", "model_id", F.inline(F.array(*_measures())))
+    measured = statements.select("customer_id", "model_id", *_FITS, F.inline(F.array(*_measures())))
     members = customer_segments.select("customer_id", "segment_id").join(measured, "customer_id")
     error = F.col("predicted") - F.col("actual")
     inside = (F.col("actual") >= F.col("lower")) & (F.col("actual") <= F.col("upper"))
     summed = ("predicted", "actual", "variance", *_GRADIENT)
-    return members.groupBy("segment_id", "model_id", "measure", "predicted_bin", "actual_bin").agg(
+    return members.groupBy("segment_id", "model_id", *_FITS, "measure", "predicted_bin", "actual_bin").agg(
         F.count(F.lit(1)).alias("customers"),
         F.count_if(inside).alias("covered"),
         F.sum(F.abs(error)).alias("absolute_error"),

@@ -1,20 +1,18 @@
-"""`customer_predictions`, `segment_predictions` and `prediction_bands` from the forecasts of customers."""
+"""`customer_predictions`, `prediction_bands` and the sums of segments from the forecasts of customers."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.predictions import BANDS, CUSTOMER_PREDICTIONS, PREDICTION_BANDS, SEGMENT_PREDICTIONS
+from clv_lib.contracts.predictions import BANDS, CUSTOMER_PREDICTIONS, PREDICTION_BANDS
 from clv_lib.contracts.types import MONEY_SUM
-from clv_lib.models import FloatArray, mean_interval, parameter_variance, sum_interval
-from clv_lib.scoring.forecasts import ORDER_GRADIENT, VALUE_GRADIENT
-from clv_lib.scoring.groups import FIT_SEGMENT
+from clv_lib.scoring.forecasts import ORDER_GRADIENT, RESIDUAL_GRADIENT, VALUE_GRADIENT
+from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT
 from clv_lib.scoring.statistics import TIME_UNIT_DAYS
 
 if TYPE_CHECKING:
@@ -78,7 +76,7 @@ def _status(scorers: Scorers) -> Column:
     if scorers.pooled.model is None:
         is_small = scorers.pooled.status == "too_few_customers"
         return F.lit("too_few_customers" if is_small else "model_not_converged")
-    if scorers.spend.model is None:
+    if scorers.pooled_spend.model is None:
         return F.lit("spend_model_unusable")
     return F.when(F.col("historic_clv_amount").isNull(), "margin_unknown").otherwise("ok")
 
@@ -169,17 +167,18 @@ def _limits(cuts: Cuts) -> dict[str, Column]:
 
 
 def segment_sums(forecasts: DataFrame, customer_segments: DataFrame) -> DataFrame:
-    """Sums of expected figures, own variances and gradients over members. Grain: segment, horizon and FIT_SEGMENT.
+    """Sums of expected figures, own variances and gradients over members.
 
-    All that the interval of a segment needs, in one aggregation: parameters of different fits have different errors, so
-    their gradients are summed apart. Value is summed over members for whom it is predicted.
+    Grain: segment, horizon, FIT_SEGMENT and SPEND_FIT_SEGMENT. All that the intervals of a segment need, in one
+    aggregation: parameters of different fits have different errors, so their gradients are summed apart. Value is
+    summed over members for whom it is predicted.
     """
     has_value = F.col("historic_clv_amount").isNotNull() & F.col("forecast.expected_value").isNotNull()
     of_orders = ("expected_orders", "orders_variance", *ORDER_GRADIENT)
-    of_value = ("value_variance", *VALUE_GRADIENT)
+    of_value = ("value_variance", *VALUE_GRADIENT, "residual_variance", *RESIDUAL_GRADIENT)
     members = customer_segments.select("customer_id", "segment_id").join(forecasts, "customer_id")
     amounts = {"predicted_clv": "expected_value", "residual_clv": "residual_value"}
-    return members.groupBy("segment_id", "horizon_days", FIT_SEGMENT).agg(
+    return members.groupBy("segment_id", "horizon_days", FIT_SEGMENT, SPEND_FIT_SEGMENT).agg(
         F.max("value_basis").alias("value_basis"),
         F.count(F.lit(1)).alias("customer_count"),
         F.count_if(has_value).alias("predicted_customer_count"),
@@ -190,77 +189,3 @@ def segment_sums(forecasts: DataFrame, customer_segments: DataFrame) -> DataFram
             for name, source in amounts.items()
         ),
     )
-
-
-def segment_predictions(
-    sums: pd.DataFrame, scorers: Scorers, settings: Predictions, as_of: dt.date
-) -> list[tuple[object, ...]]:
-    """Rows of contract `segment_predictions` from the collected `segment_sums`."""
-    ordered, level = _over_fits(sums, scorers), settings.interval_level
-    orders = _sum_intervals(ordered, "expected_orders", "orders", level)
-    value = _sum_intervals(ordered, "predicted_clv", "value", level)
-    rows = ordered.assign(
-        model_id=scorers.model_id,
-        expected_orders_lower=orders[0],
-        expected_orders_upper=orders[1],
-        orders_lower=np.floor(orders[2]),
-        orders_upper=np.ceil(orders[3]),
-        predicted_clv_amount=ordered["predicted_clv"],
-        predicted_clv_mean_lower_amount=value[0],
-        predicted_clv_mean_upper_amount=value[1],
-        predicted_clv_lower_amount=value[2],
-        predicted_clv_upper_amount=value[3],
-        residual_clv_amount=ordered["residual_clv"],
-        interval_level=level,
-        interval_status=_interval_status(ordered),
-        as_of_date=as_of,
-    )
-    return [
-        tuple(None if pd.isna(cell) else cell for cell in row)
-        for row in rows[list(SEGMENT_PREDICTIONS.columns)].itertuples(index=False, name=None)
-    ]
-
-
-def _over_fits(sums: pd.DataFrame, scorers: Scorers) -> pd.DataFrame:
-    """`segment_sums` over the fits: one row per segment and horizon, in ascending order, with `_by_parameters`.
-
-    Fits of different groups are independent, so the variances that they cause add up; the fit of spend is one, so its
-    gradients do. A sum is NULL where it is so for every fit.
-    """
-    of_fit = [scorers.transactions[segment_id].log_covariance for segment_id in sums[FIT_SEGMENT]]
-    rows = sums.assign(
-        orders_by_fit=_quadratic(sums, ORDER_GRADIENT, of_fit),
-        value_by_fit=_quadratic(sums, VALUE_GRADIENT[:4], of_fit),
-    )
-    grain, amounts = ["segment_id", "horizon_days"], ["predicted_clv", "residual_clv"]
-    grouped = rows.drop(columns=[FIT_SEGMENT, *amounts]).groupby(grain, sort=True)
-    # Decimals stay decimals where no missing value is among them.
-    exact = {name: rows.dropna(subset=name).groupby(grain)[name].sum() for name in amounts}
-    total = grouped.sum(min_count=1, numeric_only=True).assign(value_basis=grouped["value_basis"].first(), **exact)
-    by_spend = _quadratic(total, VALUE_GRADIENT[4:], [scorers.spend.log_covariance] * len(total))
-    return total.reset_index().assign(
-        orders_by_parameters=total["orders_by_fit"].to_numpy(),
-        value_by_parameters=total["value_by_fit"].to_numpy() + by_spend,
-    )
-
-
-def _quadratic(sums: pd.DataFrame, gradient: Sequence[str], covariances: Sequence[FloatArray]) -> FloatArray:
-    """G'VG of each row with its covariance."""
-    rows = sums[list(gradient)].to_numpy(float)
-    return np.array([parameter_variance(row, matrix) for row, matrix in zip(rows, covariances, strict=True)])
-
-
-def _sum_intervals(
-    sums: pd.DataFrame, mean: str, measure: str, level: float
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Interval of the mean and predictive interval of each sum."""
-    expected = sums[mean].to_numpy(float)
-    by_parameters = sums[f"{measure}_by_parameters"].to_numpy(float)
-    realised = sum_interval(expected, sums[f"{measure}_variance"].to_numpy(float) + by_parameters, level)
-    return *mean_interval(expected, by_parameters, level), *realised
-
-
-def _interval_status(sums: pd.DataFrame) -> FloatArray:
-    none = sums["predicted_customer_count"].to_numpy() == 0
-    infinite = ~np.isfinite(sums["value_variance"].to_numpy(float))
-    return np.where(none, "not_predicted", np.where(infinite, "infinite_variance", "ok"))

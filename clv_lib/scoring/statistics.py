@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pyspark.sql import functions as F
 
-from clv_lib.models import SpendStatistics, TransactionStatistics
+from clv_lib.models import FloatArray, SpendStatistics, TransactionStatistics
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    import pandas as pd
+    from pyspark.sql import Column, DataFrame
 
 TIME_UNIT_DAYS = 7.0
 """Days per unit of time of the models: weeks, never floored."""
@@ -53,30 +56,54 @@ def transaction_statistics(states: DataFrame) -> TransactionStatistics:
     )
 
 
-def spend_statistics(states: DataFrame) -> tuple[SpendStatistics, int, float | None]:
-    """Distinct (x, m) of repeat customers, how many were left out for m <= 0, and the correlation of x and m.
+def counted_spend(states: DataFrame, *by: str) -> pd.DataFrame:
+    """Distinct (`btyd_frequency`, `mean_spend`) of repeat customers with their number of `customers`, on the driver.
 
-    Above 200,000 repeat customers, values are put into bins of 1 % by their logarithm and stand for it with their mean,
-    which moves the parameters by less than 0.02 %. The correlation is None where it is not defined.
+    Also distinct are the columns `by`; in ascending order. Above 200,000 repeat customers, values are put into bins of
+    1 % by their logarithm and stand for it with their mean, which moves the parameters by less than 0.02 %. Values that
+    are not above 0 have `mean_spend` NaN.
     """
-    repeaters = states.where("btyd_frequency > 0 and btyd_monetary_value is not null")
-    usable = repeaters.where("btyd_monetary_value > 0")
     value = F.col("btyd_monetary_value")
-    m = F.when(value > 0, value.cast("double"))
-    x = F.when(value > 0, F.col("btyd_frequency").cast("double"))
-    # Spark's corr divides by zero where one of the two never differs.
-    correlation_of_both = F.try_divide(F.covar_pop(x, m), F.stddev_pop(x) * F.stddev_pop(m))
-    excluded, count, correlation = repeaters.agg(
-        F.count_if(value <= 0), F.count(F.lit(1)), correlation_of_both
-    ).collect()[0]
-    bin_or_value = F.floor(F.log(value.cast("double")) / _SPEND_BIN_WIDTH) if count > _EXACT_SPEND_ROWS else value
-    grouped = usable.groupBy("btyd_frequency", bin_or_value.alias("bin")).agg(
-        F.avg(value).cast("double").alias("mean_spend"), F.count(F.lit(1)).alias("customers")
+    repeaters = states.where((F.col("btyd_frequency") > 0) & value.isNotNull())
+    is_usable = value > 0
+    is_binned = repeaters.count() > _EXACT_SPEND_ROWS
+    bin_or_value = spend_bin(value) if is_binned else F.when(is_usable, value)
+    key = [*by, "btyd_frequency", "bin"]
+    grouped = repeaters.groupBy(*by, "btyd_frequency", bin_or_value.alias("bin")).agg(
+        F.avg(F.when(is_usable, value)).cast("double").alias("mean_spend"), F.count(F.lit(1)).alias("customers")
     )
-    rows = grouped.orderBy("btyd_frequency", "bin").toPandas()
-    statistics = SpendStatistics(
-        frequency=rows["btyd_frequency"].to_numpy(float),
-        mean_spend=rows["mean_spend"].to_numpy(float),
-        weight=rows["customers"].to_numpy(float),
-    )
-    return statistics, int(excluded), correlation
+    return grouped.toPandas().sort_values(key, ignore_index=True).drop(columns="bin")
+
+
+def spend_bin(value: Column) -> Column:
+    """Number of the bin of 1 % by the logarithm in which a value lies; NULL for values that are not above 0."""
+    return F.when(value > 0, F.floor(F.log(value.cast("double")) / _SPEND_BIN_WIDTH))
+
+
+@dataclass(frozen=True)
+class SpendRows:
+    """Counted spend of some customers: what Gamma-Gamma is fitted to, and what it takes for granted.
+
+    excluded_customers: left out of the statistics for a mean value that is not above 0; correlation: of x and the mean
+    value, which the model takes as 0; None where it is not defined.
+    """
+
+    statistics: SpendStatistics
+    excluded_customers: int
+    correlation: float | None
+
+    @classmethod
+    def of(cls, counted: pd.DataFrame) -> SpendRows:
+        """Rows of `counted_spend`, all of them or those of a group."""
+        usable = counted[counted["mean_spend"].notna()]
+        x, mean, weight = (usable[name].to_numpy(float) for name in ("btyd_frequency", "mean_spend", "customers"))
+        excluded = int(counted["customers"].sum() - usable["customers"].sum())
+        return cls(SpendStatistics(x, mean, weight), excluded, _correlation(x, mean, weight))
+
+
+def _correlation(x: FloatArray, m: FloatArray, weight: FloatArray) -> float | None:
+    if not len(x):
+        return None
+    of_x, of_m = (column - np.average(column, weights=weight) for column in (x, m))
+    spread = float(np.sqrt((weight @ of_x**2) * (weight @ of_m**2)))
+    return float(weight @ (of_x * of_m)) / spread if spread > 0 else None

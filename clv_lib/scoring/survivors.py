@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +11,10 @@ import pandas as pd
 from clv_lib.models import (
     Fitted,
     FloatArray,
+    Residual,
     SurvivorTable,
     TransactionModel,
-    residual_gradient_if_alive,
-    residual_purchases_if_alive,
+    residual_if_alive,
     survivor_table,
 )
 from clv_lib.scoring.groups import FIT_SEGMENT
@@ -28,23 +27,13 @@ PAIR = (FIT_SEGMENT, "btyd_frequency", "btyd_age_days")
 """What the future of a customer who is alive depends on: whose fit, x, and T in days."""
 
 SURVIVOR_SCHEMA = (
-    "mean double, second_moment double, none double, discounted double, residual double,"
-    " gradients array<double>, quantiles array<int>"
+    "mean double, second_moment double, none double, discounted double, residual double, residual_squares double,"
+    " residual_second_moment double, gradients array<double>, quantiles array<int>"
 )
 """gradients: of mean, discounted and residual, one after the other; one array is unpacked faster than three."""
 
 _NUMBERS = ("mean", "second_moment", "none", "discounted")
-
-
-@dataclass(frozen=True)
-class Residual:
-    """Discounted purchases without a horizon if alive, one row per customer or (x, T); NaN without a discount rate.
-
-    gradient: in the log-parameters of the model of orders.
-    """
-
-    purchases: FloatArray
-    gradient: FloatArray
+_RESIDUAL = {"residual": "purchases", "residual_squares": "squares", "residual_second_moment": "second_moment"}
 
 
 def distinct_pairs(states: DataFrame) -> pd.DataFrame:
@@ -61,8 +50,8 @@ def survivors(
 ) -> DataFrame:
     """The survivor table of every PAIR of `pairs` by the fit of its group, as a struct `survivor`.
 
-    Grain: PAIR and horizon_days. Without a discount rate `residual` is NULL: the sum over an infinite horizon may be
-    infinite.
+    Grain: PAIR and horizon_days. Without a discount rate what is residual is NULL: the sum over an infinite horizon may
+    be infinite.
     """
     horizons = tuple(horizons_days)
     tables = [
@@ -100,7 +89,7 @@ def _tables(
 
 
 def unpacked(rows: pd.DataFrame) -> tuple[SurvivorTable, Residual]:
-    """The survivor table of an Arrow batch, row by row, and the discounted purchases without a horizon."""
+    """The survivor table of an Arrow batch, row by row, and what it says of the time without a horizon."""
     gradients = np.split(_matrix(rows["gradients"]), 3, axis=1)
     table = SurvivorTable(
         **{name: rows[name].to_numpy(float) for name in _NUMBERS},
@@ -108,24 +97,23 @@ def unpacked(rows: pd.DataFrame) -> tuple[SurvivorTable, Residual]:
         discounted_gradient=gradients[1],
         quantiles=_matrix(rows["quantiles"]).astype(np.int64),
     )
-    return table, Residual(rows["residual"].to_numpy(float), gradients[2])
+    residual = {field: rows[name].to_numpy(float) for name, field in _RESIDUAL.items()}
+    return table, Residual(**residual, gradient=gradients[2])
 
 
 def _residual(model: TransactionModel, x: FloatArray, age: FloatArray, annual_discount_rate: float) -> Residual:
+    """NaN without a discount rate."""
     if annual_discount_rate == 0:
-        return Residual(np.full_like(x, np.nan), np.full((len(x), len(model.parameter_names)), np.nan))
-    purchases, gradient = (
-        evaluate(model, x, age, annual_discount_rate=annual_discount_rate, time_unit_days=TIME_UNIT_DAYS)
-        for evaluate in (residual_purchases_if_alive, residual_gradient_if_alive)
-    )
-    return Residual(purchases, gradient)
+        unknown = np.full_like(x, np.nan)
+        return Residual(unknown, unknown, unknown, np.full((len(x), len(model.parameter_names)), np.nan))
+    return residual_if_alive(model, x, age, annual_discount_rate=annual_discount_rate, time_unit_days=TIME_UNIT_DAYS)
 
 
 def _columns(table: SurvivorTable, residual: Residual) -> dict[str, Any]:
     gradients = np.concatenate([table.mean_gradient, table.discounted_gradient, residual.gradient], axis=1)
     return {
         **{name: getattr(table, name) for name in _NUMBERS},
-        "residual": residual.purchases,
+        **{name: getattr(residual, field) for name, field in _RESIDUAL.items()},
         "gradients": list(gradients),
         "quantiles": list(table.quantiles.astype(np.int32)),
     }

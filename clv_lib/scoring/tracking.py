@@ -45,7 +45,7 @@ def tracking_rows(
     weeks = np.array([[max((end - day).days, 0) for day in began] for end in ends]).reshape(len(ends), len(began))
     customers = first_days["customers"].to_numpy(float)
     rows: list[tuple[object, ...]] = []
-    for name, fit in fits.candidates.items():
+    for name, fit in fits.compared.items():
         if fit.model is None:
             continue
         predicted = fit.model.expected_purchases_new(weeks / TIME_UNIT_DAYS) @ customers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from clv_lib.settings import values as check
 from clv_lib.settings.numbers import Count, Days, Share, no_boolean
@@ -37,6 +37,9 @@ class Predictions(Section):
     holdout_days: Annotated[int, BeforeValidator(no_boolean), Field(ge=0, le=3_650)] = Field(
         default=180, description="Last days that the models do not see when they are compared; 0: no comparison."
     )
+    holdout_horizons_days: tuple[Days, ...] = Field(
+        default=(), description="Shorter parts of a holdout that are judged as well; each number costs as much again."
+    )
     holdout_origins: Annotated[int, BeforeValidator(no_boolean), Field(ge=1, le=12)] = Field(
         default=1, description="How many holdouts, one before the other, as far as the history reaches."
     )
@@ -60,10 +63,12 @@ class Predictions(Section):
     group_by: Annotated[str, BeforeValidator(lower)] = Field(
         default=AUTO,
         description="Grouping whose fits score the customers: none, one of compare_groups, or auto: the best of them if"
-        " it beats the pooled fit on the holdout.",
+        " it beats the pooled fit on the holdout, for orders and for their value apart.",
     )
     minimum_group_customers: Count = Field(
-        default=1_000, description="Groups with fewer customers than this take the pooled fit."
+        default=1_000,
+        description="Groups with fewer customers than this take the pooled fit; for value also those with repeat orders"
+        " of fewer than a tenth of it.",
     )
     max_fit_rows: Count = Field(
         default=5_000_000, description="Most distinct (frequency, recency, age) rows that the driver fits."
@@ -75,6 +80,16 @@ class Predictions(Section):
         if len(set(horizons)) < len(horizons):
             raise check.refusal("a horizon is given twice", expected="different numbers of days")
         return tuple(sorted(horizons))
+
+    @field_validator("holdout_horizons_days")
+    @classmethod
+    def _within_the_holdout(cls, horizons: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        whole = info.data.get("holdout_days", 0)
+        if len(set(horizons)) < len(horizons) or any(days >= whole for days in horizons):
+            raise check.refusal(
+                "these are no shorter parts of the holdout", expected=f"different numbers of days below {whole}"
+            )
+        return tuple(sorted(horizons, reverse=True))
 
     @field_validator("churn_risk_cuts", "spend_tier_shares")
     @classmethod

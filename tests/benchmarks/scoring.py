@@ -28,6 +28,7 @@ from clv_lib.models import (
 )
 from clv_lib.models.fitting import TOO_FEW_CUSTOMERS, refused
 from clv_lib.scoring import Scorers, assigned, forecasts
+from clv_lib.scoring.fits import POOLED_SEGMENT
 from clv_lib.scoring.statistics import TIME_UNIT_DAYS
 from clv_lib.scoring.survivors import distinct_pairs, survivors
 from tests.benchmarks import peers
@@ -79,7 +80,7 @@ def measure(folder: Path, customers: pd.DataFrame, fits: Mapping[str, Fitted[Tra
 def _ways(model: TransactionModel, scorers: Scorers) -> Scored:
     """What is measured, by name; each takes the customers and leaves nothing."""
     no_spend: Fitted[GammaGamma] = refused(GammaGamma.name, GammaGamma.parameter_names, TOO_FEW_CUSTOMERS, 0, 0)
-    orders_only = replace(scorers, spend=no_spend)
+    orders_only = replace(scorers, spend={POOLED_SEGMENT: no_spend})
     return {
         "read": noop,
         "Arrow batches of a function that does nothing": lambda states: noop(_with(states, _nothing)),
@@ -97,13 +98,13 @@ def _ways(model: TransactionModel, scorers: Scorers) -> Scored:
 
 
 def _table(states: DataFrame, scorers: Scorers) -> DataFrame:
-    pairs = distinct_pairs(assigned(states, None, ()))
+    pairs = distinct_pairs(assigned(states))
     return survivors(states.sparkSession, pairs, scorers.transactions, [HORIZON_DAYS], DISCOUNT_RATE)
 
 
 def _forecasts(states: DataFrame, scorers: Scorers) -> DataFrame:
     """As the job scores, from finding the distinct (x, T) on."""
-    everybody = assigned(states, None, ())
+    everybody = assigned(states)
     return forecasts(everybody, distinct_pairs(everybody), scorers, [HORIZON_DAYS], DISCOUNT_RATE, LEVEL)
 
 

@@ -212,3 +212,18 @@ def test_impossible_spend_is_named(row: tuple[float, ...]) -> None:
 def test_columns_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="one length"):
         TransactionStatistics.unweighted([1, 2], [1, 2], [3])
+
+
+def test_later_spend_is_scored_by_what_was_known_before() -> None:
+    """ln f(all) - ln f(before), but for how p splits a sum in two; 1 in all; of a new customer where x = 0."""
+    x, m, later_x, later_m = np.array([1.0, 4.0]), np.array([20.0, 35.0]), np.array([2.0, 1.0]), np.array([33.0, 9.0])
+    models = [GammaGamma(6.25, 3.74, 15.44), GammaGamma(6.25, 1.5, 40.0)]
+    mean = (x * m + later_x * later_m) / (x + later_x)
+    whole = [model.log_likelihood(x + later_x, mean) - model.log_likelihood(x, m) for model in models]
+    later = [model.later_log_likelihood(x, m, later_x, later_m) for model in models]
+    np.testing.assert_allclose(later[0] - later[1], whole[0] - whole[1], rtol=1e-12)
+    grid = np.exp(np.linspace(-15, 25, 20_001))
+    density = np.exp(models[0].later_log_likelihood(4.0, 35.0, 2.0, grid))
+    assert np.trapezoid(density, grid) == pytest.approx(1.0, abs=1e-6)
+    fresh = models[0].later_log_likelihood(np.zeros(2), np.full(2, np.nan), later_x, later_m)
+    np.testing.assert_allclose(fresh, models[0].log_likelihood(later_x, later_m), rtol=1e-12)

@@ -13,10 +13,10 @@ from clv_lib.forecasting.backtest import interval
 from clv_lib.forecasting.calendar import windows
 from clv_lib.forecasting.existing_customers import existing_customers
 from clv_lib.forecasting.fits import day_fits
-from clv_lib.forecasting.states import ALIVE_GRADIENT, PAIR
+from clv_lib.forecasting.states import ALIVE_GRADIENT, FIT_SEGMENTS, PAIR
 from clv_lib.models import GammaGamma, MbgNbd
 from clv_lib.models.seasonality import no_seasons
-from tests.models.simulation import simulate
+from tests.models.simulation import simulate, simulate_spend
 
 TODAY, EARLIER = dt.date(2025, 6, 30), dt.date(2025, 3, 31)
 GROUPS = {"kind:even": (1.2, 7.7, 1.1, 8.9), "kind:odd": (0.6, 12.0, 1.1, 4.0)}
@@ -50,7 +50,7 @@ def customers() -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def published(*segments: str) -> list[dict[str, Any]]:
+def published(*segments: str, spenders: tuple[str, ...] = ("all:all",)) -> list[dict[str, Any]]:
     model = MbgNbd(*GROUPS["kind:even"])
     orders = [
         {"model_id": "mbg_nbd", "segment_id": segment, "is_published_model": True, "parameter": name,
@@ -58,9 +58,9 @@ def published(*segments: str) -> list[dict[str, Any]]:
         for segment in segments for name in model.parameter_names
     ]  # fmt: skip
     spend = [
-        {"model_id": "gamma_gamma", "segment_id": "all:all", "is_published_model": True, "parameter": name,
+        {"model_id": "gamma_gamma", "segment_id": segment, "is_published_model": True, "parameter": name,
          "estimate": value, "covariances": {name: 0.01 * value**2}}
-        for name, value in (("p", 5.0), ("q", 3.5), ("v", 40.0))
+        for segment in spenders for name, value in (("p", 5.0), ("q", 3.5), ("v", 40.0))
     ]  # fmt: skip
     return orders + spend
 
@@ -68,6 +68,7 @@ def published(*segments: str) -> list[dict[str, Any]]:
 SPEND = pd.DataFrame(
     {
         "origin_date": [TODAY, TODAY],
+        "spend_fit_segment_id": ["all:all", "kind:odd"],
         "btyd_frequency": [1, 3],
         "mean_spend": [10.0, 20.0],
         "customers": [4, 2],
@@ -79,16 +80,19 @@ SPEND = pd.DataFrame(
 
 
 def test_the_published_fits_are_those_of_today(customers: pd.DataFrame) -> None:
-    rows = [*published("all:all", "kind:odd"), {**published("all:all")[0], "model_id": "bg_nbd"}]
+    both = ("all:all", "kind:odd")
+    rows = [*published(*both, spenders=both), {**published("all:all")[0], "model_id": "bg_nbd"}]
     rows[-1]["is_published_model"] = False
     found = day_fits(rows, customers.assign(origin_date=TODAY, orders=5, days=4), SPEND, (TODAY,), **OPTIONS)[TODAY]
     assert (found.name, found.status) == ("mbg_nbd", "ok")
     assert found.orders_of("kind:odd").model == found.orders_of("kind:new").model == MbgNbd(*GROUPS["kind:even"])
     assert found.orders["all:all"].log_covariance == pytest.approx(0.01 * np.eye(4))
-    assert found.spend.model == GammaGamma(5.0, 3.5, 40.0)
-    assert found.spend.relative_variance == pytest.approx(0.01 * (1 + (3.5 / 2.5) ** 2 + 1))
-    assert (found.orders_per_day, found.net_per_value) == pytest.approx((1.25, 2.0))
-    assert found.spread == pytest.approx((2800 / 10) / 16**2)
+    pooled, odd = found.spend_of("kind:new"), found.spend_of("kind:odd")
+    assert pooled.model == odd.model == GammaGamma(5.0, 3.5, 40.0)
+    assert pooled.relative_variance == pytest.approx(0.01 * (1 + (3.5 / 2.5) ** 2 + 1))
+    assert (found.orders_per_day, pooled.net_per_value) == pytest.approx((1.25, 2.0))
+    assert odd.net_per_value == pytest.approx(220 / 120), "of its own customers"
+    assert pooled.spread == pytest.approx((2800 / 10) / 16**2)
 
 
 def test_earlier_days_are_fitted_anew_in_the_same_groups(customers: pd.DataFrame) -> None:
@@ -100,6 +104,34 @@ def test_earlier_days_are_fitted_anew_in_the_same_groups(customers: pd.DataFrame
     assert float(rates["kind:odd"]) == pytest.approx(truth["kind:odd"], rel=0.1)
     assert truth["kind:odd"] < float(rates["all:all"]) < truth["kind:even"]
     assert found.status == "spend_model_unusable", "nobody spent on that day"
+
+
+def test_spend_of_earlier_days_is_fitted_anew_in_its_groups(customers: pd.DataFrame) -> None:
+    """Consumers spend 20 a day and companies 60; a group too small for a fit takes the pooled one."""
+    x = np.tile(np.arange(1.0, 7.0), 100)
+    means = {"kind:odd": 20.0, "kind:even": 60.0}
+    spent = pd.concat(
+        pd.DataFrame(
+            {
+                "origin_date": EARLIER,
+                "spend_fit_segment_id": name,
+                "btyd_frequency": x,
+                "mean_spend": simulate_spend((5.0, 6.0, mean), x, 8)[0],
+                "customers": 1,
+            }
+        )
+        for name, mean in means.items()
+    )
+    spent = spent.assign(value_sum=1.0, net_sum=2.0, square_sum=1.0)
+    rows = published("all:all", spenders=("all:all", *means, "kind:few"))
+    found = day_fits(rows, customers, spent, (TODAY, EARLIER), **OPTIONS)[EARLIER]
+    assert set(found.spend) == {"all:all", *means} and found.has_spend
+    for name, mean in means.items():
+        model = found.spend_of(name).model
+        assert model is not None and model.population_mean == pytest.approx(mean, rel=0.1)
+    assert found.spend_of("kind:few") is found.spend["all:all"]
+    few = day_fits(rows, customers, spent.head(5), (TODAY, EARLIER), **OPTIONS)[EARLIER]
+    assert (set(few.spend), few.status) == ({"all:all"}, "spend_model_unusable")
 
 
 def test_without_a_published_or_usable_fit_there_is_no_forecast(customers: pd.DataFrame) -> None:
@@ -119,9 +151,9 @@ def test_intervals_of_groups_hold_what_their_customers_bought(customers: pd.Data
         rows.loc[rows.index[own], ["alive", "alive_squared"]] = np.column_stack([alive, alive**2])
         rows.loc[rows.index[own], list(ALIVE_GRADIENT)] = model.probability_alive_gradient(*history)
     zeros = ("unknown_values", "net", "net_second", "net_squared", "margin", "margin_second", "margin_squared")
-    rows = rows.assign(**dict.fromkeys(zeros, 0.0))
+    rows = rows.assign(**dict.fromkeys(zeros, 0.0), spend_fit_segment_id="all:all")
     both = pd.concat([rows, rows.assign(segment_id="all:all")])
-    sums = both.groupby(["segment_id", "fit_segment_id", *PAIR], as_index=False).sum(numeric_only=True)
+    sums = both.groupby(["segment_id", *FIT_SEGMENTS, *PAIR], as_index=False).sum(numeric_only=True)
     found = existing_customers(sums, fit, EARLIER, AHEAD, no_seasons())
     assert found.segments == ("all:all", "kind:even", "kind:odd")
     orders = found.figures["cumulative", "orders"]

@@ -249,3 +249,23 @@ def test_intervals_cover_what_they_state() -> None:
         assert shares[name].mean[1] >= 0.7
     parameters = [shares[f"parameter {name}"].mean[2] for name in ("r", "alpha", "a", "b", "p", "q", "v")]
     assert min(parameters) >= 0.7 and np.mean(parameters) > 0.88
+
+
+def test_value_grows_with_spend_and_scales_with_money() -> None:
+    """Another currency multiplies v and the means: mean and ends of value by as much, and orders by nothing."""
+    x, t_x, age = np.array([3.0, 3.0, 3.0]), np.full(3, 30.0), np.full(3, 39.0)
+    table = survivor_table(CDNOW_MBG, x, age, horizon_days=365, annual_discount_rate=0.1)
+    alive, by_alive = CDNOW_MBG.probability_alive(x, t_x, age), CDNOW_MBG.probability_alive_gradient(x, t_x, age)
+    found = []
+    for rate in (1.0, 100.0):
+        spend, mean = (
+            GammaGamma(CDNOW_SPEND.p, CDNOW_SPEND.q, rate * CDNOW_SPEND.v),
+            rate * np.array([10.0, 20.0, 90.0]),
+        )
+        moments = spend.spend_moments(x, mean)
+        forecast = value_forecast(alive, by_alive, table, moments, spend.expected_spend_gradient(x, mean))
+        covariances = (LOG_COVARIANCE, SPEND_COVARIANCE)
+        ends = value_interval(0.9, forecast, alive, table, moments, covariances)
+        found.append(np.stack([forecast.mean, ends.mean_low, ends.mean_high, ends.low, ends.high]))
+    np.testing.assert_allclose(found[1], 100 * found[0], rtol=1e-12)
+    assert (np.diff(found[0][:3], axis=1) > 0).all() and (np.diff(found[0][4]) > 0).all()

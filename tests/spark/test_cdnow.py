@@ -23,6 +23,7 @@ from clv_lib.orders.months import customer_months
 from clv_lib.orders.refunds import with_refunds
 from clv_lib.scoring import (
     Choice,
+    OfGroups,
     assigned,
     customer_predictions,
     fit_models,
@@ -94,8 +95,8 @@ def result(spark_session: SparkSession) -> Iterator[Result]:
     rows = with_order_dispositions(judged, None, SETTINGS, END_OF_CALIBRATION).persist()
     metrics = metrics_of(rows.where("disposition = 'accepted'"), END_OF_CALIBRATION).persist()
     fits = fit_models(metrics, PREDICTIONS)
-    chosen = scorers(fits, "bg_nbd")
-    everybody = assigned(metrics, None, ())
+    chosen = scorers(fits, "bg_nbd", OfGroups())
+    everybody = assigned(metrics)
     foreseen = forecasts(
         everybody,
         distinct_pairs(everybody),
@@ -111,7 +112,7 @@ def result(spark_session: SparkSession) -> Iterator[Result]:
     [total] = segment_predictions(sums, chosen, PREDICTIONS, END_OF_CALIBRATION)
     fit_rows = [
         dict(zip(MODEL_FITS.columns, row, strict=True))
-        for row in model_fits(fits, Choice("bg_nbd", {}), END_OF_CALIBRATION)
+        for row in model_fits(fits, Choice("bg_nbd", {}), END_OF_CALIBRATION, OfGroups())
     ]
     yield Result(
         {row.disposition: row["count"] for row in rows.groupBy("disposition").count().collect()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections import defaultdict
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 TODAY, EARLIER = dt.date(2025, 6, 30), dt.date(2025, 3, 31)
-MODEL, SPEND = MbgNbd(1.2, 7.7, 1.1, 8.9), GammaGamma(5.0, 3.5, 40.0)
+MODEL, SPEND, SPEND_OF_FEW = MbgNbd(1.2, 7.7, 1.1, 8.9), GammaGamma(5.0, 3.5, 40.0), GammaGamma(4.0, 5.0, 90.0)
 COVARIANCE = np.diag([0.01, 0.02, 0.04, 0.03])
 FITTED, OF_ODD = OrdersFit(MODEL, COVARIANCE), OrdersFit(MbgNbd(0.8, 12.0, 1.1, 4.0), COVARIANCE)
-FIT = DayFit("mbg_nbd", {"all:all": FITTED, "kind:odd": OF_ODD}, SpendFit(SPEND, 0.0004), True, 1.25, 2.0, 1.4)
-NO_SPEND = DayFit("mbg_nbd", {"all:all": FITTED}, SpendFit(None), True, 1.0, 1.0, 1.0)
+SPENDS = {"all:all": SpendFit(SPEND, 0.0004, 2.0, 1.4), "tenth:few": SpendFit(SPEND_OF_FEW, 0.0009, 3.0, 1.2)}
+FIT = DayFit("mbg_nbd", {"all:all": FITTED, "kind:odd": OF_ODD}, SPENDS, True, 1.25)
+NO_SPEND = DayFit("mbg_nbd", {"all:all": FITTED}, {"all:all": SpendFit(None)}, True, 1.0)
 MONTHS = (
     "customer_id string, month date, order_count bigint, active_day_count bigint, margin_order_count bigint,"
     " net_amount decimal(28,4), margin_amount decimal(28,4), first_day_net_amount decimal(28,4),"
@@ -74,11 +76,17 @@ def segment_of(name: str) -> str:
     return f"kind:{'even' if int(name[1:]) % 2 == 0 else 'odd'}"
 
 
+def spend_group_of(name: str) -> str:
+    """Not the group of the fit of orders: customers 20 to 29 spend otherwise."""
+    return "tenth:few" if name.startswith("c2") else "all:all"
+
+
 @pytest.fixture(scope="module")
 def collected(spark_session: SparkSession) -> dict[str, pd.DataFrame]:
     months = spark_session.createDataFrame(month_rows(histories()), MONTHS)
     groups = spark_session.createDataFrame(
-        [(name, segment_of(name)) for name in histories()], "customer_id string, fit_segment_id string"
+        [(name, segment_of(name), spend_group_of(name)) for name in histories()],
+        "customer_id string, fit_segment_id string, spend_fit_segment_id string",
     )
     states = states_at(months, (TODAY, EARLIER), in_margin=True, groups=groups).cache()
     members = [(name, segment, kind) for name in histories() for segment, kind in
@@ -150,12 +158,14 @@ def test_expected_orders_and_amounts_are_sums_over_the_members(collected: dict[s
         alive = float(model.probability_alive(x, recency, age))
         mean = alive * model.expected_purchases_if_alive(ends, x, age)
         value = sum(float(order[2] or 0) for order in own[1:]) / x if x else 0.0
-        weight = SPEND.p * x / (SPEND.p * x + SPEND.q - 1)
-        per_day = weight * float(sum(order[1] for order in own)) / len(own) + (1 - weight) * SPEND.population_mean * 2
+        spend, ratio = (SPEND_OF_FEW, 3) if spend_group_of(name) == "tenth:few" else (SPEND, 2)
+        weight = spend.p * x / (spend.p * x + spend.q - 1)
+        mean_net = float(sum(order[1] for order in own)) / len(own)
+        per_day = weight * mean_net + (1 - weight) * spend.population_mean * ratio
         for segment in ("all:all", segment_of(name)):
             orders[segment] += 1.25 * mean
             net[segment] += mean * per_day
-            margin[segment] += mean * float(SPEND.expected_spend(x, value))
+            margin[segment] += mean * float(spend.expected_spend(x, value))
             square[segment] += alive * model.second_moment_if_alive(ends, x, age) - mean**2
     for number, segment in enumerate(found.segments[:3]):
         assert found.figures["cumulative", "orders"].mean[number] == pytest.approx(orders[segment], rel=1e-2)
@@ -188,11 +198,9 @@ def test_estimated_parameters_seasons_and_spend_widen_the_intervals(collected: d
     certain = DayFit(
         "mbg_nbd",
         {name: OrdersFit(fit.model, 0 * COVARIANCE) for name, fit in FIT.orders.items()},
-        SpendFit(SPEND),
+        {name: replace(fit, relative_variance=0.0) for name, fit in SPENDS.items()},
         True,
         1.25,
-        2.0,
-        1.4,
     )
     sure = forecast_of(collected["sums"], certain, TODAY, no_seasons()).figures
     for measure in ("orders", "net"):

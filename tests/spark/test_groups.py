@@ -22,11 +22,14 @@ from clv_lib.models import (
     TransactionModel,
     TransactionStatistics,
     mean_interval,
+    residual_pairs_if_alive,
     residual_purchases_if_alive,
+    sum_interval,
 )
 from clv_lib.scoring import (
     Groupings,
     Scorers,
+    Taken,
     assigned,
     counted_by_group,
     customer_predictions,
@@ -35,7 +38,8 @@ from clv_lib.scoring import (
     segment_sums,
     with_groups,
 )
-from clv_lib.scoring.groups import band_cuts, band_limits
+from clv_lib.scoring.groups import band_cuts, band_limits, counted_later_spend, counted_spend_by_group
+from clv_lib.scoring.statistics import SpendRows
 from clv_lib.scoring.survivors import distinct_pairs
 from clv_lib.settings import Predictions
 from clv_lib.settings.segments import AttributeSegments
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
 
 AS_OF = dt.date(2025, 6, 30)
 TYPES = {"fast": (2.0, 6.0, 0.5, 6.0), "slow": (0.5, 8.0, 1.0, 2.5)}
+SPEND = ((6.0, 6.0, 100.0), (6.0, 4.0, 30.0))
 EACH = 300
 SETTINGS = Predictions(horizons_days=(90,))
 HORIZON, RATE, LEVEL = SETTINGS.horizons_days[0], SETTINGS.annual_discount_rate, SETTINGS.interval_level
@@ -66,7 +71,10 @@ class Result:
     predictions: list[Row]
     segments: dict[str, dict[str, Any]]
     fits: dict[str, Fitted[TransactionModel]]
-    spend: Fitted[GammaGamma]
+    spend: dict[str, Fitted[GammaGamma]]
+    spend_counted: Any
+    later_counted: Any
+    few: list[Row]
 
     def scored_by(self, segment_id: str) -> tuple[list[Row], tuple[FloatArray, FloatArray, FloatArray]]:
         """Customers of a fit, and their x, t_x and T in weeks."""
@@ -86,7 +94,7 @@ def states() -> list[tuple[Any, ...]]:
         drawn = simulate(parameters, age_days / 7, number)
         recency = np.minimum(np.ceil(drawn.recency * 7), age_days).astype(int)
         x = np.minimum(drawn.frequency, recency).astype(int)
-        spend = simulate_spend((6.0, 4.0, 30.0), np.maximum(x, 1).astype(float), number)[0]
+        spend = simulate_spend(SPEND[number], np.maximum(x, 1).astype(float), number)[0]
         for place in range(EACH):
             mean = Decimal(f"{spend[place]:.4f}") if x[place] else None
             value = Decimal(1 + place % 4) + int(x[place]) * (mean or 0)
@@ -102,6 +110,13 @@ def fitted(rows: list[tuple[Any, ...]]) -> Fitted[TransactionModel]:
     return BgNbd.fit(TransactionStatistics.unweighted(x, recency / 7, age / 7))
 
 
+def fitted_spend(rows: list[tuple[Any, ...]]) -> Fitted[GammaGamma]:
+    repeaters = [row for row in rows if row[1] > 0]
+    return GammaGamma.fit(
+        SpendStatistics.unweighted([row[1] for row in repeaters], [float(row[4]) for row in repeaters])
+    )
+
+
 @pytest.fixture(scope="module")
 def result(spark_session: SparkSession) -> Iterator[Result]:
     """Fast customers are scored by their own fit, slow ones and those without a type by the pooled one."""
@@ -113,15 +128,16 @@ def result(spark_session: SparkSession) -> Iterator[Result]:
     groupings = Groupings([AttributeSegments(type="attribute", column="customer_type")], cuts)
     grouped = with_groups(frame, attributes, groupings).persist()
     fits = {"all:all": fitted(rows), FAST: fitted(rows[:EACH])}
-    repeaters = [row for row in rows if row[1] > 0]
-    mean_spend = [float(row[4]) for row in repeaters]
-    spend = GammaGamma.fit(SpendStatistics.unweighted([row[1] for row in repeaters], mean_spend))
+    spend = {"all:all": fitted_spend(rows), FAST: fitted_spend(rows[:EACH])}
     scorers = Scorers(fits, fits, spend)
-    own = assigned(grouped, "customer_type", [FAST])
+    own = assigned(grouped, Taken("customer_type", [FAST]), Taken("customer_type", [FAST]))
     foreseen = forecasts(own, distinct_pairs(own), scorers, (HORIZON,), RATE, LEVEL).persist()
     members = own.selectExpr(
         "customer_id", "explode(array('all:all', concat('scored_by:', fit_segment_id))) segment_id"
     )
+    some = own.where("customer_id like '_-00_'").repartition(3)
+    few = forecasts(some, distinct_pairs(some), scorers, (HORIZON,), RATE, LEVEL)
+    bought = grouped.selectExpr("*", "2.0D actual_orders", "float(substr(customer_id, 3)) actual_amount")
     rows_of_segments = segment_predictions(segment_sums(foreseen, members).toPandas(), scorers, SETTINGS, AS_OF)
     yield Result(
         cuts,
@@ -131,6 +147,9 @@ def result(spark_session: SparkSession) -> Iterator[Result]:
         {str(row[0]): dict(zip(SEGMENT_PREDICTIONS.columns, row, strict=True)) for row in rows_of_segments},
         fits,
         spend,
+        counted_spend_by_group(grouped, groupings),
+        counted_later_spend(bought, groupings),
+        customer_predictions(few, scorers, {}, SETTINGS, AS_OF).collect(),
     )
     spark_session.catalog.clearCache()
 
@@ -155,6 +174,25 @@ def test_counted_histories_hold_every_customer_once(result: Result) -> None:
     assert by_type == {FAST: EACH, "customer_type:slow": 10, "customer_type:unknown": EACH - 10}
 
 
+def test_spend_is_counted_by_group(result: Result) -> None:
+    """What each group is fitted to, and what its customers later spent on 2 days, but for those worth 0."""
+    fast = result.spend_counted[result.spend_counted["group_by_customer_type"] == FAST]
+    rows = SpendRows.of(fast)
+    own = [row for name, row in result.grouped.items() if name.startswith("0-") and row.btyd_frequency > 0]
+    assert (rows.statistics.customer_count, rows.excluded_customers) == (len(own), 0)
+    total = sum(float(row.btyd_monetary_value) for row in own)
+    assert rows.statistics.weight @ rows.statistics.mean_spend == pytest.approx(total, rel=1e-9)
+    x, m = np.array([(row.btyd_frequency, float(row.btyd_monetary_value)) for row in own]).T
+    assert rows.correlation == pytest.approx(np.corrcoef(x, m)[0, 1], rel=1e-9)
+    later = result.later_counted
+    assert later["customers"].sum() == 2 * EACH - 2 and set(later["later_days"]) == {2.0}
+    amount = (later["customers"] * later["later_days"] * later["later_mean_spend"]).sum()
+    assert amount == pytest.approx(EACH * (EACH - 1), rel=1e-9)
+    before = (later["customers"] * later["mean_spend"]).sum()
+    every = [row.btyd_monetary_value for name, row in result.grouped.items() if name[2:] != "000"]
+    assert before == pytest.approx(float(sum(value for value in every if value is not None)), rel=1e-9)
+
+
 @pytest.mark.parametrize("segment_id", ["all:all", FAST])
 def test_customers_are_scored_by_the_fit_of_their_group(result: Result, segment_id: str) -> None:
     rows, weeks = result.scored_by(segment_id)
@@ -164,6 +202,11 @@ def test_customers_are_scored_by_the_fit_of_their_group(result: Result, segment_
     expected = fit.model.expected_purchases(HORIZON / 7, *weeks)
     np.testing.assert_allclose([row.expected_orders for row in rows], expected, rtol=1e-8)
     np.testing.assert_allclose([row.probability_alive for row in rows], fit.model.probability_alive(*weeks), rtol=1e-9)
+    m = [float(result.grouped[row.customer_id].btyd_monetary_value or 0) for row in rows]
+    spend = result.spend[segment_id].model
+    assert spend is not None and {row.spend_fit_segment_id for row in rows} == {segment_id}
+    values = [row.expected_order_value for row in rows]
+    np.testing.assert_allclose(values, spend.expected_spend(weeks[0], m), rtol=1e-7)
     r, alpha = fit.parameters[:2]
     gaps = np.ceil((alpha + weeks[1]) * (2 ** (1 / (r + weeks[0])) - 1) * 7)
     near = gaps <= 36_500
@@ -171,6 +214,20 @@ def test_customers_are_scored_by_the_fit_of_their_group(result: Result, segment_
     dates = [day + dt.timedelta(days=int(gap)) for day, gap, ok in zip(last, gaps, near, strict=True) if ok]
     found = [row.expected_next_order_date for row in rows]
     assert [day for day in found if day is not None] == dates
+
+
+def test_a_prediction_does_not_depend_on_who_else_is_predicted(result: Result) -> None:
+    """But for the ends of the residual value's interval, which are interpolated over the ages that there are."""
+    every = {row.customer_id: row.asDict() for row in result.predictions}
+    assert len(result.few) == 20 and {row.fit_segment_id for row in result.few} == {"all:all", FAST}
+    for row in result.few:
+        for name, value in row.asDict().items():
+            if not name.startswith("residual_clv_mean"):
+                assert value == (
+                    pytest.approx(every[row.customer_id][name], rel=1e-9)
+                    if isinstance(value, float)
+                    else every[row.customer_id][name]
+                ), name
 
 
 def by_parameter(fit: Fitted[TransactionModel], figure: Callable[[TransactionModel], FloatArray]) -> FloatArray:
@@ -207,9 +264,51 @@ def test_errors_of_two_fits_add_up_as_independent_ones(result: Result) -> None:
     assert every["predicted_clv_amount"] == sum(row.predicted_clv_amount or 0 for row in result.predictions)
 
 
+def test_residual_value_of_segments_has_the_intervals_of_a_sum(result: Result) -> None:
+    """Means and variances by simpler ways: differences of sums by parameter, and own variances customer by customer."""
+    every: dict[str, list[float]] = defaultdict(list)
+    for segment_id, fit in result.fits.items():
+        rows, (x, recency, age) = result.scored_by(segment_id)
+        spend = result.spend[segment_id]
+        assert fit.model is not None and spend.model is not None
+        known = [row.residual_clv_amount is not None for row in rows]
+        m = np.array([float(result.grouped[row.customer_id].btyd_monetary_value or 0) for row in rows])
+        moments = spend.model.spend_moments(x, m)
+
+        def total(
+            model: TransactionModel, mean: FloatArray = moments.mean * known, history: Any = (x, recency, age)
+        ) -> Any:
+            orders = residual_purchases_if_alive(model, history[0], history[2], annual_discount_rate=RATE)
+            return (model.probability_alive(*history) * orders * mean).sum()
+
+        alive = fit.model.probability_alive(x, recency, age)
+        once, twice = (
+            residual_purchases_if_alive(fit.model, x, age, annual_discount_rate=rate)
+            for rate in (RATE, (1 + RATE) ** 2 - 1)
+        )
+        pairs = residual_pairs_if_alive(fit.model, x, age, annual_discount_rate=RATE)
+        each = alive * (twice * moments.purchase_variance + (twice + pairs) * moments.second_moment)
+        own = ((each - (alive * once * moments.mean) ** 2) * known).sum()
+        by_orders = by_parameter(fit, total)
+        by_spend = ((alive * once * known)[:, None] * spend.model.expected_spend_gradient(x, m)).sum(axis=0)
+        parameters = by_orders @ fit.log_covariance @ by_orders + by_spend @ spend.log_covariance @ by_spend
+        found = [float(total(fit.model)), float(own), float(parameters)]
+        every[f"scored_by:{segment_id}"] = found
+        every["all:all"] = [a + b for a, b in zip(every["all:all"] or [0.0] * 3, found, strict=True)]
+    for name, (mean, own, parameters) in every.items():
+        row = result.segments[name]
+        assert row["residual_status"] == "ok"
+        of_mean, of_sum = mean_interval(mean, parameters, LEVEL), sum_interval(mean, own + parameters, LEVEL)
+        ends = (row["residual_clv_mean_lower_amount"], row["residual_clv_mean_upper_amount"])
+        assert ends == pytest.approx(of_mean, rel=1e-3)
+        ends = (row["residual_clv_lower_amount"], row["residual_clv_upper_amount"])
+        wider = [float(min(of_sum[0], of_mean[0])), float(max(of_sum[1], of_mean[1]))]
+        assert list(ends) == pytest.approx(wider, rel=1e-3)
+
+
 def test_residual_value_has_an_interval_of_its_mean(result: Result) -> None:
     """p R E[M] and its delta method, with differences of the exact sum."""
-    fit, spend = result.fits[FAST], result.spend
+    fit, spend = result.fits[FAST], result.spend[FAST]
     rows, (x, recency, age) = result.scored_by(FAST)
     assert fit.model is not None and spend.model is not None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clv_lib.models import BgNbd, GammaGamma, MbgNbd
+from clv_lib.models import BgNbd, GammaGamma, MbgNbd, ParetoNbd
 from clv_lib.models.sufficient_statistics import FloatArray
 from tests.studies.populations import Scenario
 from tests.studies.replication import LEVELS, replicate
@@ -32,6 +32,8 @@ SCENARIOS = (
     Scenario("MBG/NBD, dense, heavy-tailed spend", MbgNbd(*DENSE), HEAVY_SPEND, (26, 104), 26),
     Scenario("Wrong model: purchases 15 % faster in the horizon", BgNbd(*DENSE), SPEND, (26, 104), 26, season=1.15),
     Scenario("Wrong model: frequent buyers spend more", SPARSE_MBG, SPEND, (26, 39), 26, coupling=0.2),
+    Scenario("Pareto/NBD, sparse", ParetoNbd(0.553, 10.578, 0.606, 11.669), SPEND, (26, 39), 26),
+    Scenario("Pareto/NBD, dense, heavy-tailed spend", ParetoNbd(2.0, 8.0, 1.5, 60.0), HEAVY_SPEND, (26, 104), 26),
 )
 BEGIN, END = "<!-- figures: written by tests/studies/coverage.py -->", "<!-- end of figures -->"
 REPORT = Path(__file__).parents[2] / "docs" / "coverage.md"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clv_lib.models import BgNbd, GammaGamma, MbgNbd
+from clv_lib.models import BgNbd, GammaGamma, MbgNbd, ParetoNbd
 from clv_lib.models.discounting import DAYS_PER_MONTH, DAYS_PER_YEAR
 from clv_lib.models.sufficient_statistics import FloatArray, IntArray
 
@@ -23,7 +23,7 @@ class Scenario:
     """
 
     name: str
-    model: BgNbd | MbgNbd
+    model: BgNbd | MbgNbd | ParetoNbd
     spend: GammaGamma
     ages: tuple[int, int]
     horizon: int
@@ -58,7 +58,10 @@ def draw(scenario: Scenario, customers: int, seed: int) -> Population:
     model, spend = scenario.model, scenario.spend
     age = random.integers(scenario.ages[0], scenario.ages[1] + 1, customers).astype(np.float64)
     rate = np.maximum(random.gamma(model.r, 1 / model.alpha, customers), 1e-300)
-    leaving = random.beta(model.a, model.b, customers)
+    is_pareto = isinstance(model, ParetoNbd)
+    leaving = (
+        random.gamma(model.s, 1 / model.beta, customers) if is_pareto else random.beta(model.a, model.b, customers)
+    )
     scale = random.gamma(spend.q, 1 / spend.v, customers) * (rate * model.alpha / model.r) ** -scenario.coupling
     who, when = _orders(scenario, age, rate, leaving, random)
     seen = when <= age[who]
@@ -78,11 +81,17 @@ def draw(scenario: Scenario, customers: int, seed: int) -> Population:
 def _orders(
     scenario: Scenario, age: FloatArray, rate: FloatArray, leaving: FloatArray, random: np.random.Generator
 ) -> tuple[IntArray, FloatArray]:
-    """Customer and time of each repeat purchase; after `age` time runs `season` times as fast."""
+    """Customer and time of each repeat purchase; after `age` time runs `season` times as fast.
+
+    `leaving` is the chance to leave at a purchase, or of Pareto/NBD the rate at which customers leave at any time.
+    """
     end = age + scenario.horizon * scenario.season
-    now = np.zeros(len(age))
-    first_may_be_last = scenario.model.first_purchase_may_be_last
-    active = np.flatnonzero(random.random(len(age)) >= leaving) if first_may_be_last else np.arange(len(age))
+    now, active = np.zeros(len(age)), np.arange(len(age))
+    if isinstance(scenario.model, ParetoNbd):
+        end = np.minimum(end, random.exponential(1.0, len(age)) / np.maximum(leaving, 1e-300))
+        leaving = np.zeros(len(age))
+    elif scenario.model.first_purchase_may_be_last:
+        active = np.flatnonzero(random.random(len(age)) >= leaving)
     who, when = [np.empty(0, dtype=np.int64)], [np.empty(0)]
     while len(active):
         now[active] += random.exponential(1.0, len(active)) / rate[active]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from clv_lib.models import BgNbd, Fitted, GammaGamma, MbgNbd, SpendStatistics, TransactionStatistics
+from clv_lib.models import Fitted, GammaGamma, SpendStatistics, TransactionModel, TransactionStatistics
 from clv_lib.models.discounting import discounted_purchases_if_alive
 from clv_lib.models.gamma_gamma import SpendMoments
 from clv_lib.models.sufficient_statistics import FloatArray, IntArray
@@ -57,7 +57,7 @@ def replicate(scenario: Scenario, customers: int, seed: int) -> Coverage | None:
     return coverage
 
 
-def fit(scenario: Scenario, population: Population) -> tuple[Fitted[BgNbd] | Fitted[MbgNbd], Fitted[GammaGamma]]:
+def fit(scenario: Scenario, population: Population) -> tuple[Fitted[TransactionModel], Fitted[GammaGamma]]:
     """Fit both models to the share of customers that the scenario lets them see."""
     x, mean = population.frequency, population.mean_spend
     seen = np.arange(len(x)) < scenario.fitted_share * len(x)
@@ -68,7 +68,7 @@ def fit(scenario: Scenario, population: Population) -> tuple[Fitted[BgNbd] | Fit
 
 
 def forecast(
-    orders: Fitted[BgNbd] | Fitted[MbgNbd], spend: Fitted[GammaGamma], population: Population, horizon: int
+    orders: Fitted[TransactionModel], spend: Fitted[GammaGamma], population: Population, horizon: int
 ) -> Forecasts:
     """Evaluate the table once per (x, T) and give each customer the row that it needs."""
     if orders.model is None or spend.model is None:
@@ -164,7 +164,7 @@ def _expected(found: Forecasts, population: Population, scenario: Scenario) -> C
     return coverage
 
 
-def _parameters(scenario: Scenario, orders: Fitted[BgNbd] | Fitted[MbgNbd], spend: Fitted[GammaGamma]) -> Coverage:
+def _parameters(scenario: Scenario, orders: Fitted[TransactionModel], spend: Fitted[GammaGamma]) -> Coverage:
     """Whether estimate -+ z standard errors holds the true parameter, in logarithms, and the joint ellipsoid all."""
     coverage = {}
     for fitted, model in ((orders, scenario.model), (spend, scenario.spend)):

@@ -9,10 +9,18 @@ import pandas as pd
 import pytest
 
 from clv_lib.contracts.accuracy import PREDICTION_GROUPINGS
-from clv_lib.models import BgNbd, Fitted, TransactionStatistics
-from clv_lib.scoring.group_comparison import Comparison, choose_grouping, compare, fit_groups, grouping_rows
+from clv_lib.models import BgNbd, Fitted, GammaGamma, SpendStatistics, TransactionStatistics
+from clv_lib.scoring.group_comparison import (
+    Comparison,
+    choose_grouping,
+    compare,
+    compare_spend,
+    fit_groups,
+    fit_spend_groups,
+    grouping_rows,
+)
 from clv_lib.scoring.holdout import Holdout
-from tests.models.simulation import simulate
+from tests.models.simulation import simulate, simulate_spend
 
 HOLDOUT = Holdout(dt.date(2025, 1, 1), 182, 180, 0.95)
 WEEKS = HOLDOUT.days / 7
@@ -128,7 +136,7 @@ def test_the_configuration_decides_first(customers: pd.DataFrame) -> None:
     assert by_half.is_taken and by_half.reason.startswith("named by the configuration; ")
     assert not by_type.is_taken and by_type.reason.startswith("the configuration names half; beats the pooled fit")
     assert not any(one.is_taken for one in choose_grouping(both, "none"))
-    again = [both[0], Comparison("copy", both[0].rows, both[0].reason)]
+    again = [both[0], Comparison("orders", "copy", both[0].rows, both[0].reason)]
     assert [one.is_taken for one in choose_grouping(again, "auto")] == [True, False]
     assert choose_grouping(again, "auto")[1].reason.startswith("type did better still; ")
 
@@ -143,3 +151,79 @@ def test_rows_have_the_columns_of_the_contract(customers: pd.DataFrame) -> None:
     unusable = BgNbd.fit(TransactionStatistics.unweighted([0], [0], [5]))
     with pytest.raises(ValueError, match="usable pooled fit"):
         compare(customers, "type", {}, unusable, HOLDOUT)
+
+
+SPEND = {"fast": (5.0, 4.5, 210.0), "slow": (6.0, 4.0, 60.0)}
+
+
+@pytest.fixture(scope="module")
+def spenders() -> pd.DataFrame:
+    """Customers of two types with what they spent before and after, in the columns of `counted_later_spend`."""
+    parts = []
+    for number, (name, parameters) in enumerate(SPEND.items()):
+        random = np.random.default_rng(number)
+        x, later = random.integers(0, 5, 400).astype(float), random.integers(1, 4, 400).astype(float)
+        mean, true_mean = simulate_spend(parameters, np.maximum(x, 1), number)
+        later_mean = random.gamma(parameters[0] * later, true_mean / (parameters[0] * later))
+        half = np.where(np.arange(400) % 2, "half:odd", "half:even")
+        parts.append(
+            pd.DataFrame(
+                {
+                    "group_by_type": f"type:{name}",
+                    "group_by_half": half,
+                    "btyd_frequency": x,
+                    "mean_spend": np.where(x > 0, mean, 0.0),
+                    "later_days": later,
+                    "later_mean_spend": later_mean,
+                    "customers": 1,
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def spend_fit(rows: pd.DataFrame) -> Fitted[GammaGamma]:
+    known = rows[rows["btyd_frequency"] > 0]
+    return GammaGamma.fit(SpendStatistics.unweighted(known["btyd_frequency"], known["mean_spend"]))
+
+
+def compared_spend(spenders: pd.DataFrame, grouping: str) -> Comparison:
+    repeaters = spenders[spenders["btyd_frequency"] > 0]
+    fits = fit_spend_groups(spenders, repeaters, grouping, 300)
+    return compare_spend(spenders, grouping, fits, spend_fit(spenders), HOLDOUT)
+
+
+def test_types_that_spend_differently_are_taken_apart(spenders: pd.DataFrame) -> None:
+    """Each figure by its definition: the value of the days that came, and its log-density given what was spent."""
+    by_type, by_half = choose_grouping([compared_spend(spenders, name) for name in GROUPINGS], "auto")
+    assert by_type.is_taken and not by_half.is_taken
+    assert "error of value" in by_type.reason
+    for name, row in zip(SPEND, by_type.rows[1:], strict=True):
+        own = spenders[spenders["group_by_type"] == f"type:{name}"]
+        before = (own["btyd_frequency"].to_numpy(), own["mean_spend"].to_numpy())
+        days, mean = own["later_days"].to_numpy(), own["later_mean_spend"].to_numpy()
+        for who, model in (("grouped", spend_fit(own).model), ("pooled", spend_fit(spenders).model)):
+            expected = days * model.expected_spend(*before)
+            assert row[f"{who}_rmse"] == pytest.approx(np.sqrt(np.mean((expected - days * mean) ** 2)), rel=1e-6)
+            assert row[f"{who}_bias_ratio"] == pytest.approx(expected.sum() / (days * mean).sum(), rel=1e-6)
+            score = model.later_log_likelihood(*before, days, mean).mean()
+            assert row[f"{who}_log_score"] == pytest.approx(score, rel=1e-6)
+        assert abs(row["grouped_bias_ratio"] - 1) < abs(row["pooled_bias_ratio"] - 1)
+        assert (row["measure"], row["model_id"], row["fit_used"]) == ("order_value", "gamma_gamma", "own")
+        assert row["actual_value"] == pytest.approx((days * mean).sum(), rel=1e-9)
+    assert by_type.rows[0]["fitted_customer_count"] == (spenders["btyd_frequency"] > 0).sum()
+    assert len(grouping_rows([by_type], {}, 1.0, dt.date(2025, 7, 1))) == 3
+
+
+def test_spend_is_fitted_in_groups_with_enough_customers_and_repeat_values(spenders: pd.DataFrame) -> None:
+    few = spenders.assign(group_by_type=np.where(np.arange(len(spenders)) < 290, "type:few", "type:many"))
+    no_value = few["group_by_type"].eq("type:many") & (np.arange(len(few)) > 300)
+    values = few[few["btyd_frequency"] > 0].assign(mean_spend=lambda rows: rows["mean_spend"].where(~no_value))
+    fits = fit_spend_groups(few, values, "type", 300)
+    assert {name: one.fit.status for name, one in fits.items()} == dict.fromkeys(fits, "too_few_customers")
+    assert fits["type:many"].excluded_customers == (no_value & (few["btyd_frequency"] > 0)).sum()
+    with_values = fit_spend_groups(few, few[few["btyd_frequency"] > 0], "type", 300)
+    assert (with_values["type:few"].fit.status, with_values["type:many"].fit.converged) == ("too_few_customers", True)
+    correlation = with_values["type:many"].correlation
+    many = few[few["group_by_type"].eq("type:many") & (few["btyd_frequency"] > 0)]
+    assert correlation == pytest.approx(np.corrcoef(many["btyd_frequency"], many["mean_spend"])[0, 1])

@@ -213,6 +213,10 @@ ADDED = {
     "not a number": ("predictions: {annual_discount_rate: .nan}", ["annual_discount_rate", "finite number"]),
     "order of limits": ("gate: {warn_quarantined_rate: 0.1}", ["comes after the refusal", "(0.05)"]),
     "horizons": ("predictions: {horizons_days: [90, 90]}", ["a horizon is given twice"]),
+    "parts of a holdout": (
+        "predictions: {holdout_days: 90, holdout_horizons_days: [90]}",
+        ["no shorter parts of the holdout", "below 90"],
+    ),
     "no horizons": ("predictions: {horizons_days: []}", ["predictions.horizons_days"]),
     "lags": ("economics: {spend_lag_months: [1, 1]}", ["a lag is given twice"]),
     "no lags": ("economics: {spend_lag_months: []}", ["economics.spend_lag_months"]),

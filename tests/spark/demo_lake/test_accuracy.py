@@ -43,9 +43,19 @@ def of_all_customers(views: SparkSession) -> dict[str, Row]:
     return {row.model_id: row for row in views.table("prediction_accuracy").where(TOTAL).collect()}
 
 
+def groupings_taken(views: SparkSession) -> dict[str, Row]:
+    """What is said of all customers by the groupings that are taken, by measure."""
+    rows = views.table("prediction_groupings").where(f"is_taken and {TOTAL}").collect()
+    return {row.measure: row for row in rows}
+
+
+def judged_models(views: SparkSession) -> set[str]:
+    return MODELS | {"nbd"} | ({"by_group"} if groupings_taken(views) else set())
+
+
 def test_actual_orders_and_baselines_are_those_of_the_orders(published: Any, views: SparkSession) -> None:
     days, rows = order_days(views), of_all_customers(views)
-    assert set(rows) == MODELS | BASELINES
+    assert set(rows) == judged_models(views) | BASELINES
     horizon = published.demo.settings.predictions.holdout_days
     end = published.demo.as_of - dt.timedelta(days=horizon)
     before = {name: {day for day in own if day <= end} for name, own in days.items()}
@@ -70,7 +80,7 @@ def test_actual_orders_and_baselines_are_those_of_the_orders(published: Any, vie
 
 def test_models_do_better_than_simple_rules_on_data_that_follow_them(views: SparkSession) -> None:
     rows = of_all_customers(views)
-    for name in MODELS:
+    for name in judged_models(views):
         row = rows[name]
         assert row.accuracy_status == "ok" and row.beats_baselines
         assert 0.75 < row.orders_bias_ratio < 1.25
@@ -80,21 +90,36 @@ def test_models_do_better_than_simple_rules_on_data_that_follow_them(views: Spar
     assert {rows[name].beats_baselines for name in BASELINES} == {None}
 
 
+def chosen_model(views: SparkSession) -> str:
+    [row] = views.sql("select distinct model_id from customer_predictions").collect()
+    return str(row.model_id.removesuffix("+gamma_gamma"))
+
+
 def test_the_published_model_is_the_one_with_the_lowest_error(views: SparkSession) -> None:
-    rows = of_all_customers(views)
-    chosen = [name for name, row in rows.items() if row.is_published_model]
-    assert len(chosen) == 1
-    assert rows[chosen[0]].orders_rmse <= 1.01 * min(rows[name].orders_rmse for name in MODELS)
-    reasons = {r.model_id: r.selection_reason for r in views.table("model_fits").where("parameter = 'r'").collect()}
-    assert "holdout" in reasons[chosen[0]]
-    scored = {row.model_id for row in views.sql("select distinct model_id from customer_predictions").collect()}
-    assert scored == {f"{chosen[0]}+gamma_gamma"}
+    rows, chosen = of_all_customers(views), chosen_model(views)
+    assert rows[chosen].orders_rmse <= 1.01 * min(rows[name].orders_rmse for name in MODELS)
+    pooled = views.table("model_fits").where("parameter = 'r' and segment_id = 'all:all'").collect()
+    assert "holdout" in {row.model_id: row.selection_reason for row in pooled}[chosen]
+
+
+def test_what_is_published_are_the_fits_of_the_groups_that_are_taken(views: SparkSession) -> None:
+    """Their expected orders are those that the comparison of the grouping found by another way."""
+    rows, taken, chosen = of_all_customers(views), groupings_taken(views), chosen_model(views)
+    published = [name for name, row in rows.items() if row.is_published_model]
+    if not taken:
+        assert published == [chosen]
+        return
+    assert published == ["by_group"]
+    by_group, pooled = rows["by_group"], rows[chosen]
+    expected = taken["orders"].grouped_predicted_value if "orders" in taken else pooled.predicted_orders
+    assert by_group.predicted_orders == pytest.approx(expected, rel=1e-6)
+    assert by_group.amount_total_lower < by_group.predicted_amount < by_group.amount_total_upper
+    assert by_group.baseline_orders_rmse == pooled.baseline_orders_rmse
 
 
 def test_customers_of_a_segment_type_add_up(views: SparkSession) -> None:
     """Each customer is in one segment of a type, so their orders and errors add up to the total's."""
-    model = next(name for name, row in of_all_customers(views).items() if row.is_published_model)
-    rows = views.table("prediction_accuracy").where(f"model_id = '{model}'").collect()
+    rows = views.table("prediction_accuracy").where("is_published_model").collect()
     sums: Counter[str] = Counter()
     for row in rows:
         sums[row.segment_id.partition(":")[0]] += row.orders_mae * row.customer_count
@@ -106,7 +131,7 @@ def test_calibration_and_tracking_hold_the_same_orders(published: Any, views: Sp
     rows = of_all_customers(views)
     for kind in ("frequency", "predicted_decile"):
         buckets = views.table("prediction_calibration").where(f"bucket_type = '{kind}'").collect()
-        for name in MODELS:
+        for name in judged_models(views):
             own = [row for row in buckets if row.model_id == name]
             assert sum(row.customer_count for row in own) == rows[name].customer_count
             actual = sum(row.customer_count * row.actual_orders_mean for row in own)
@@ -138,7 +163,8 @@ def test_fits_by_customer_type_are_compared_as_published(published: Any, views: 
     """Every figure anew: histories from the stored orders, fits and scores by NumPy, and the verdict by its rule."""
     settings, days = published.demo.settings.predictions, order_days(views)
     end = published.demo.as_of - dt.timedelta(days=settings.holdout_days)
-    rows = {r.segment_id: r for r in views.table("prediction_groupings").where("grouping = 'customer_type'").collect()}
+    found = views.table("prediction_groupings").where("grouping = 'customer_type' and measure = 'orders'").collect()
+    rows = {row.segment_id: row for row in found}
     model = TRANSACTION_MODELS[rows["all:all"].model_id]
     members = views.sql("select customer_id, segment_id from customer_segments where segment_type = 'customer_type'")
     segment_of = {row.customer_id: row.segment_id for row in members.collect()}
@@ -172,12 +198,35 @@ def test_fits_by_customer_type_are_compared_as_published(published: Any, views: 
         gain = (score - pooled_score)[inside]
         error = gain.std(ddof=1) / np.sqrt(inside.sum())
         rmse = [np.sqrt(np.mean((one - actual)[inside] ** 2)) for one in (expected, pooled)]
-        assert (row.customer_count, row.actual_orders) == (inside.sum(), actual[inside].sum())
+        assert (row.customer_count, row.actual_value) == (inside.sum(), actual[inside].sum())
         assert [row.grouped_rmse, row.pooled_rmse] == pytest.approx(rmse, rel=1e-6)
         assert row.grouped_bias_ratio == pytest.approx(expected[inside].sum() / actual[inside].sum(), rel=1e-6)
         assert row.log_score_gain == pytest.approx(gain.mean(), abs=1e-6)
         assert row.log_score_gain_standard_error == pytest.approx(error, abs=1e-6)
         assert row.beats_pooled == (gain.mean() > 2 * error and rmse[0] < rmse[1])
+
+
+def test_value_of_order_days_by_customer_type_is_compared_as_published(published: Any, views: SparkSession) -> None:
+    """Fits of Gamma-Gamma and figures of what came, from the stored orders; but for bins of 1 %."""
+    settings = published.demo.settings.predictions
+    end = published.demo.as_of - dt.timedelta(days=settings.holdout_days)
+    where = "grouping = 'customer_type' and measure = 'order_value'"
+    rows = {row.segment_id: row for row in views.table("prediction_groupings").where(where).collect()}
+    [basis] = views.sql("select distinct value_basis from customer_metrics").collect()
+    assert basis.value_basis == "contribution_margin"
+    worth: dict[str, dict[dt.date, float]] = defaultdict(lambda: defaultdict(float))
+    for order in views.sql("select customer_id, ordered_date, margin_amount from customer_orders").collect():
+        worth[order.customer_id][order.ordered_date] += float(order.margin_amount)
+    bought = {name: own for name, own in worth.items() if min(own) <= end < max(own)}
+    assert rows["all:all"].customer_count == pytest.approx(len(bought), rel=0.06), "but for a few refunded in full"
+    total = sum(amount for own in bought.values() for day, amount in own.items() if day > end)
+    assert rows["all:all"].actual_value == pytest.approx(total, rel=0.15), "refunds count when they are paid back"
+    assert {name: row.fit_used for name, row in rows.items()} == {
+        "all:all": "own", "customer_type:b2b": "own", "customer_type:b2c": "own"
+    }  # fmt: skip
+    assert rows["all:all"].log_score_gain > 0, "companies spend five times as much as consumers"
+    for name in ("customer_type:b2b", "customer_type:b2c"):
+        assert 0.6 < rows[name].grouped_bias_ratio < 1.6
 
 
 def history(days: list[dt.date], end: dt.date) -> tuple[float, float, float]:
@@ -187,28 +236,33 @@ def history(days: list[dt.date], end: dt.date) -> tuple[float, float, float]:
 
 
 def test_a_grouping_is_taken_only_if_it_beats_the_pooled_fit(published: Any, views: SparkSession) -> None:
-    rows = views.table("prediction_groupings").collect()
-    totals = [row for row in rows if row.segment_id == "all:all"]
     groupings = published.demo.settings.compared_groups
-    assert {row.grouping for row in rows} == {row.grouping for row in totals} == set(groupings)
-    better = [row for row in totals if row.beats_pooled]
-    taken = [row for row in totals if row.is_taken]
-    assert taken == sorted(better, key=lambda row: -row.log_score_gain)[:1]
-    scored = {row[0] for row in views.sql("select distinct fit_segment_id from customer_predictions").collect()}
-    fitted = {row[0] for row in views.sql("select distinct segment_id from model_fits").collect()}
-    assert scored <= fitted and (len(fitted) > 1) == bool(taken)
-    for grouping in groupings:
-        own = [row for row in rows if row.grouping == grouping and row.segment_id != "all:all"]
-        total = next(row for row in totals if row.grouping == grouping)
-        for name in ("customer_count", "actual_orders", "grouped_predicted_orders", "pooled_predicted_orders"):
-            assert sum(row[name] for row in own) == pytest.approx(total[name], rel=1e-9)
+    for measure, column in (("orders", "fit_segment_id"), ("order_value", "spend_fit_segment_id")):
+        rows = views.table("prediction_groupings").where(f"measure = '{measure}'").collect()
+        totals = [row for row in rows if row.segment_id == "all:all"]
+        assert {row.grouping for row in rows} == {row.grouping for row in totals} == set(groupings)
+        better = [row for row in totals if row.beats_pooled]
+        taken = [row for row in totals if row.is_taken]
+        assert taken == sorted(better, key=lambda row: -row.log_score_gain)[:1]
+        scored = {row[0] for row in views.sql(f"select distinct {column} from customer_predictions").collect()}
+        is_spend = "=" if measure == "order_value" else "<>"
+        fits = f"select distinct segment_id from model_fits where model_id {is_spend} 'gamma_gamma' and is_converged"
+        fitted = {row[0] for row in views.sql(fits).collect()}
+        assert scored <= fitted and (len(fitted) > 1) == bool(taken)
+        for grouping in groupings:
+            own = [row for row in rows if row.grouping == grouping and row.segment_id != "all:all"]
+            total = next(row for row in totals if row.grouping == grouping)
+            for name in ("customer_count", "actual_value", "grouped_predicted_value", "pooled_predicted_value"):
+                assert sum(row[name] for row in own) == pytest.approx(total[name], rel=1e-9)
 
 
 @pytest.mark.slow
 def test_an_earlier_holdout_is_compared_as_the_latest(published: Any, views: SparkSession) -> None:
-    """Two origins, one model: customers and orders of both periods, counted from the stored orders."""
+    """Two origins, a part of each, one model: customers and orders of all periods, counted from the stored orders."""
     demo = published.demo
-    changed = demo.settings.predictions.model_copy(update={"holdout_origins": 2, "model": "mbg_nbd"})
+    changed = demo.settings.predictions.model_copy(
+        update={"holdout_origins": 2, "holdout_horizons_days": (60,), "model": "mbg_nbd"}
+    )
     settings = demo.settings.model_copy(update={"predictions": changed, "segments": ()})
     begun = begin(demo.lake.spark, settings, demo.as_of, published.outcome.publication.published_at)
     work = replace(begun, run=published.outcome.run)
@@ -218,11 +272,13 @@ def test_an_earlier_holdout_is_compared_as_the_latest(published: Any, views: Spa
         work.release()
     days, length = order_days(views), dt.timedelta(days=changed.holdout_days)
     of_all = [row for row in compared.accuracy if (row["segment_id"], row["model_id"]) == ("all:all", "last_period")]
-    found = {row["calibration_end_date"]: row for row in of_all}
-    assert list(found) == [demo.as_of - length, demo.as_of - 2 * length]
-    for end, row in found.items():
+    found = {(row["calibration_end_date"], dt.timedelta(row["horizon_days"])): row for row in of_all}
+    ends, part = (demo.as_of - length, demo.as_of - 2 * length), dt.timedelta(days=60)
+    assert list(found) == [(end, days) for end in ends for days in (length, part)]
+    for (end, length), row in found.items():
         known = [own for own in days.values() if min(own) <= end]
         assert row["customer_count"] == len(known)
         assert row["actual_orders"] == sum(end < day <= end + length for own in known for day in own)
         assert row["predicted_orders"] == sum(end - length < day <= end for own in known for day in own)
-    assert compared.latest is not None and compared.latest.holdout.calibration_end == demo.as_of - length
+    assert compared.latest is not None and compared.latest.holdout.calibration_end == ends[0]
+    assert compared.latest.holdout.days == changed.holdout_days
