@@ -35,7 +35,7 @@ RULE_OF_THREE = 3
 
 
 def segment_metrics(
-    customer_months: DataFrame,
+    activity: DataFrame,
     customer_segments: DataFrame,
     predictions: DataFrame | None,
     churn: Churn,
@@ -44,10 +44,10 @@ def segment_metrics(
 ) -> DataFrame:
     """Figures of each segment and calendar month from its first order to as_of.
 
-    Grain: segment and month. `predictions` are `customer_predictions` of one model and horizon; None: no predictions.
-    A figure that is not defined is NULL and its status says why.
+    Grain: segment and month. `activity` are `activity_sums`; `predictions` are `customer_predictions` of one model and
+    horizon; None: no predictions. A figure that is not defined is NULL and its status says why.
     """
-    months = segment_months(customer_months, customer_segments, churn.inactivity_days, as_of)
+    months = segment_months(activity, as_of)
     known = months.withColumns(
         {
             "margin_amount": _known(F.col("margin_amount"), "margin_order_count", "order_count"),

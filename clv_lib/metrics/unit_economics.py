@@ -33,7 +33,7 @@ _PREDICTED = {
 
 
 def unit_economics(
-    customer_months: DataFrame,
+    activity: DataFrame,
     placed: DataFrame,
     predicted: DataFrame | None,
     acquisition_costs: DataFrame,
@@ -44,14 +44,14 @@ def unit_economics(
     """Value, cost, and their ratio of each cohort, from customers and spend of the same month and cell.
 
     Grain: cohort month, cac_type, and all, a channel or a segment, as in the primary rows of `acquisition_costs`; a
-    month without new customers keeps its row. `placed` is `customer_metrics` with `places`; `predicted` are
-    `predicted_values`, or None. A cohort's value is NULL unless it is known for every
+    month without new customers keeps its row. `activity` are `activity_sums`, `placed` is `customer_metrics` with
+    `places`; `predicted` are `predicted_values`, or None. A cohort's value is NULL unless it is known for every
     customer; it is `historic_only` unless each of them has a prediction. Break-even takes the value so far of
-    `customer_months` alone; only where it was not reached, a forecast of it takes predictions.
+    `activity` alone; only where it was not reached, a forecast of it takes predictions.
     """
     costs = _primary(acquisition_costs)
     cohorts = _cohorts(placed)
-    reached = crossings(cohort_values(customer_months, placed, as_of), costs, economics.payback_cap_months)
+    reached = crossings(cohort_values(activity), costs, economics.payback_cap_months)
     joined = costs.join(cohorts, on=list(COHORT), how="left").join(reached, on=[*COHORT, "cac_type"], how="left")
     valued = _with_predicted(joined, predicted, economics.horizon_days)
     stated = valued.withColumns(_stated(economics, interval_level, as_of)).withColumns(_totals())

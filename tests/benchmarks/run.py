@@ -1,4 +1,4 @@
-"""Measures clv and prints ratios: `make bench ORDERS=1000000`, or `make bench-models CUSTOMERS=1000000`.
+"""Measures clv and prints ratios: `make bench ORDERS=1000000`, or `make bench-gold CUSTOMERS=1000000`.
 
 Nothing here is asserted: times depend on the machine, ratios of one run less so. Needs the development dependencies.
 """
@@ -9,7 +9,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from tests.benchmarks import fits, pipeline, scoring
+from tests.benchmarks import fits, gold, pipeline, scoring
 from tests.benchmarks.population import population
 
 
@@ -21,6 +21,9 @@ def main() -> None:
     folder.mkdir(parents=True)
     if arguments.what == "job":
         pipeline.measure(folder, arguments.orders)
+        return
+    if arguments.what == "gold":
+        gold.measure(folder, arguments.customers)
         return
     if arguments.more_customers:
         fits.measure(population(arguments.more_customers), with_peers=False)
@@ -35,6 +38,9 @@ def _arguments() -> argparse.Namespace:
     job = what.add_parser("job", help="the whole job beside its floors and DuckDB")
     job.add_argument("--orders", type=int, default=1_000_000, help="orders to generate, roughly")
     job.add_argument("--folder", type=Path, default=Path("build/bench/job"), help="emptied first")
+    tables = what.add_parser("gold", help="the steps after the intake, from customer_months without orders")
+    tables.add_argument("--customers", type=int, default=1_000_000, help="customers with an order")
+    tables.add_argument("--folder", type=Path, default=Path("build/bench/gold"), help="emptied first")
     models = what.add_parser("models", help="fits and scoring beside SciPy per row and lifetimes")
     models.add_argument("--customers", type=int, default=1_000_000, help="customers to fit and to score")
     models.add_argument("--more-customers", type=int, default=0, help="fit as many too, without lifetimes")

@@ -16,6 +16,7 @@ from clv_lib.metrics.break_even import observed_months
 from clv_lib.metrics.predicted_values import predicted_values
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.settings.models import Economics
+from tests.spark.activity import activity_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -159,7 +160,8 @@ def economics_of(spark: SparkSession, customers: list[Customer], spend: dict[Any
     predictions = spark.createDataFrame(predicted, PREDICTIONS)
     placed = with_places(metrics, None, None, "declared_else_first_order")
     values = predicted_values(predictions, placed, 0.95)
-    found = unit_economics(months, placed, values, costs, ECONOMICS, 0.95, AS_OF)
+    activity = activity_of(months, placed=placed, as_of=AS_OF)
+    found = unit_economics(activity, placed, values, costs, ECONOMICS, 0.95, AS_OF)
     return {(row.cohort_month, row.channel): row for row in found.collect()}
 
 

@@ -10,11 +10,12 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts.churn import CHURN_REASONS
+from clv_lib.metrics.activity import spell_counts
 from clv_lib.metrics.segment_churn import model_churn
-from clv_lib.metrics.spells import spell_counts
 from clv_lib.recurring.churn_reasons import churn_reasons
 from clv_lib.segments.membership import customer_segments
 from clv_lib.settings.segments import LifecycleSegments
+from tests.spark.activity import activity_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -95,7 +96,7 @@ def test_spells_are_counted_by_segment_kind_and_length(spark: SparkSession) -> N
     for customer, segment in memberships:
         for kind, days, has_ended in expected_spells(days_of[customer]):
             (ended if has_ended else still_open)[segment, kind, days] += 1
-    rows = spell_counts(months, members, INACTIVITY, AS_OF).collect()
+    rows = spell_counts(activity_of(months, members, inactivity_days=INACTIVITY, as_of=AS_OF)).collect()
     found = {(row.segment_id, row.spell_kind, row.days): (row.ended_count, row.open_count) for row in rows}
     assert found == {spell: (ended[spell], still_open[spell]) for spell in ended | still_open}
     assert len(rows) == len(found) > 100

@@ -13,6 +13,7 @@ import pytest
 
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.metrics.cohort_metrics import cohort_metrics
+from tests.spark.activity import activity_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -61,7 +62,8 @@ def members(spark: SparkSession, rows: list[tuple[str, str]]) -> Any:
 @pytest.fixture(scope="module")
 def by_hand(spark_session: SparkSession) -> Cells:
     months = spark_session.createDataFrame(HISTORY, MONTHS)
-    found = cohort_metrics(months, members(spark_session, MEMBERSHIPS), ["first"], AS_OF)
+    activity = activity_of(months, members(spark_session, MEMBERSHIPS), as_of=AS_OF)
+    found = cohort_metrics(activity, ["first"], AS_OF)
     assert dict(found.dtypes) == COHORT_METRICS.schema
     return {(r.cohort_month.month, r.segment_id, r.months_since_first_order): r for r in found.collect()}
 
@@ -191,7 +193,8 @@ def test_cohorts_agree_with_the_oracle(spark: SparkSession, seed: int, as_of: dt
     orders = random_orders(seed, as_of)
     groups = {"all:all": list(orders)} | {f"last:{n}": [c for c in orders if int(c[1:]) % 3 == n] for n in range(3)}
     rows = [(c, segment) for segment, own in groups.items() for c in own]
-    frame = cohort_metrics(spark.createDataFrame(as_months(orders), MONTHS), members(spark, rows), [], as_of)
+    months = spark.createDataFrame(as_months(orders), MONTHS)
+    frame = cohort_metrics(activity_of(months, members(spark, rows), as_of=as_of), [], as_of)
     found = {(r.segment_id, r.cohort_month, r.months_since_first_order): r for r in frame.collect()}
     expected = {}
     for segment, own in groups.items():

@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyspark.sql import functions as F
 
 from clv_lib.contracts.segments import SEGMENT_METRICS
+from clv_lib.metrics.movements import with_movements
 from clv_lib.metrics.segment_metrics import segment_metrics
-from clv_lib.metrics.segment_months import with_movements
 from clv_lib.settings.models import Churn
+from tests.spark.activity import activity_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -74,7 +76,8 @@ def by_hand(spark_session: SparkSession) -> Table:
     members = spark_session.createDataFrame(MEMBERSHIPS, MEMBERS)
     predicted = [(customer, "net_revenue", Decimal(value)) for customer, value in PREDICTED]
     predictions = spark_session.createDataFrame(predicted, PREDICTIONS)
-    found = segment_metrics(months, members, predictions, CHURN, 0.10, AS_OF)
+    activity = activity_of(months, members, inactivity_days=60, as_of=AS_OF)
+    found = segment_metrics(activity, members, predictions, CHURN, 0.10, AS_OF)
     assert dict(found.dtypes) == SEGMENT_METRICS.schema
     return {(row.segment_id, row.period_month): row for row in found.collect()}
 
@@ -230,12 +233,14 @@ def test_leaving_and_coming_back_in_one_month_counts_in_both(by_hand: Table) -> 
 
 def test_movements_do_not_look_beyond_as_of(spark: SparkSession) -> None:
     months = spark.createDataFrame([months_row("a", "01-04", "01-04", 1, 10, None)], MONTHS)
+    months = months.withColumn("active_day_count", F.lit(1))
     before, on_the_day = (with_movements(months, 60, day(as_of)).select("churned_date") for as_of in ("03-03", "03-04"))
     assert [row.churned_date for row in before.unionAll(on_the_day).collect()] == [None, day("03-04")]
 
 
 def test_without_a_model_nothing_is_predicted(spark: SparkSession) -> None:
     months, members = spark.createDataFrame(HISTORY[-1:], MONTHS), spark.createDataFrame([("c", "all:all")], MEMBERS)
-    rows = segment_metrics(months, members, None, CHURN, 0.10, AS_OF).orderBy("period_month").collect()
+    activity = activity_of(months, members, inactivity_days=60, as_of=AS_OF)
+    rows = segment_metrics(activity, members, None, CHURN, 0.10, AS_OF).orderBy("period_month").collect()
     assert [(row.period_month.month, row.is_latest) for row in rows] == [(5, False), (6, True)]
     assert {fields(row, "predicted_clv_avg", "predicted_customer_count") for row in rows} == {(None, None)}

@@ -15,6 +15,7 @@ import pytest
 
 from clv_lib.metrics.segment_metrics import segment_metrics
 from clv_lib.settings.models import Churn
+from tests.spark.activity import activity_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -98,7 +99,8 @@ def test_segment_months_agree_with_the_oracle(
     groups = {"all:all": list(orders)} | {f"last:{n}": [c for c in orders if int(c[1:]) % 3 == n] for n in range(3)}
     months = spark.createDataFrame(as_months(orders), MONTHS)
     members = spark.createDataFrame([(c, segment) for segment, own in groups.items() for c in own], MEMBERS)
-    metrics = segment_metrics(months, members, None, Churn(inactivity_days=inactivity_days), 0.10, as_of)
+    activity = activity_of(months, members, inactivity_days=inactivity_days, as_of=as_of)
+    metrics = segment_metrics(activity, members, None, Churn(inactivity_days=inactivity_days), 0.10, as_of)
     found = {(row.segment_id, row.period_month): row for row in metrics.collect()}
     for (segment, first), row in found.items():
         expected = oracle(orders, groups[segment], first, as_of, inactivity_days)
