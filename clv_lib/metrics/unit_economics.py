@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from clv_lib.contracts.economics import UNIT_ECONOMICS
 from clv_lib.contracts.types import MONEY_SUM, RATIO
+from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.metrics.attribution import in_cells
 from clv_lib.metrics.break_even import (
     COHORT,
@@ -70,14 +71,17 @@ def _primary(acquisition_costs: DataFrame) -> DataFrame:
 
 def _cohorts(placed: DataFrame) -> DataFrame:
     """Sums over the customers of each cohort and cell; `members` and `valued_members` count them whole."""
+    # The greatest text would make Spark sort the customers; the greatest boolean lets it hash them.
+    in_margin = F.col("value_basis") == CONTRIBUTION_MARGIN
     sums = placed.groupBy("cohort_month", "places").agg(
-        F.max("value_basis").alias("value_basis"),
+        F.bool_or(in_margin).alias("in_margin"),
         F.count(F.lit(1)).alias("customer_count"),
         F.count(F.lit(1)).alias("member_count"),
         F.count("historic_clv_amount").alias("valued_members"),
         F.sum("historic_clv_amount").alias("historic_clv_amount"),
         F.sum("exposure_days").alias("exposure_days"),
     )
+    sums = sums.withColumn("value_basis", F.when(F.col("in_margin"), CONTRIBUTION_MARGIN).otherwise(NET_REVENUE))
     amounts = ("customer_count", "historic_clv_amount", "exposure_days")
     return in_cells(sums, ("cohort_month",), amounts, ("member_count", "valued_members"))
 

@@ -39,9 +39,13 @@ def activity_of(
         members = customers.withColumn("segment_id", F.lit(EVERYBODY))
     if placed is None:
         placed = customers.withColumns({"value_basis": F.lit(None), "places": F.array().cast(NO_PLACES)})
+    return activity_sums(known, placed, packed(members), inactivity_days, as_of).cache()
+
+
+def packed(members: DataFrame) -> DataFrame:
+    """`packed_members` of customers and segment ids."""
     ids = [row.segment_id for row in members.select("segment_id").distinct().collect()]
-    packs = packed_types(Counter(segment_id.split(":")[0] for segment_id in ids))
-    return activity_sums(known, placed, packed_members(members, packs), inactivity_days, as_of).cache()
+    return packed_members(members, packed_types(Counter(segment_id.split(":")[0] for segment_id in ids)))
 
 
 _STANDS_FOR = {

@@ -100,7 +100,7 @@ def test_segment_months_agree_with_the_oracle(
     months = spark.createDataFrame(as_months(orders), MONTHS)
     members = spark.createDataFrame([(c, segment) for segment, own in groups.items() for c in own], MEMBERS)
     activity = activity_of(months, members, inactivity_days=inactivity_days, as_of=as_of)
-    metrics = segment_metrics(activity, members, None, Churn(inactivity_days=inactivity_days), 0.10, as_of)
+    metrics = segment_metrics(activity, None, Churn(inactivity_days=inactivity_days), 0.10, as_of)
     found = {(row.segment_id, row.period_month): row for row in metrics.collect()}
     for (segment, first), row in found.items():
         expected = oracle(orders, groups[segment], first, as_of, inactivity_days)
