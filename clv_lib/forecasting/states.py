@@ -144,9 +144,9 @@ def member_sums(
     """All that the forecasts of a segment need of its members. Grain: day, segment, group, x and T in whole weeks.
 
     Sums of P(alive) (`alive`), of its square and gradient, of P(alive) times the expected net revenue (`net`) and value
-    in margin (`margin`) of a day with orders, and of the squares of those. `members` are `packed_members`; those of days
-    before today count in segments of `tested_types` alone, which do not depend on what a customer did. Days without a
-    usable fit have no rows.
+    in margin (`margin`) of a day with orders, and of the squares of those. `members` are `packed_members`; on days
+    before today they count in segments of `tested_types` alone, which do not depend on what a customer did. Days
+    without a usable fit have no rows.
     """
     usable = {day: fit for day, fit in fits.items() if fit.pooled is not None}
     known = _expected(states.where(F.col("origin_date").isin(list(usable))), usable)

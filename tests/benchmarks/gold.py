@@ -20,7 +20,7 @@ from clv_lib.runs import STARTED, record
 from clv_lib.settings import load_settings
 from tests.benchmarks.events import StepTimes, show_work, work_by_step
 from tests.benchmarks.gold_scans import scans_by_step
-from tests.benchmarks.measuring import heading, session, timed
+from tests.benchmarks.measuring import heading, session
 from tests.benchmarks.pipeline import AS_OF, ORDERS_PER_CUSTOMER, generated_orders
 
 if TYPE_CHECKING:
@@ -75,11 +75,12 @@ def measure(folder: Path, customers: int) -> None:
     """Make silver for that many customers in the folder, run the steps after the intake, and print what they took."""
     settings = load_settings(None, text=SETTINGS.format(folder=folder), environ={}).settings
     spark = session(folder)
-    seconds = timed(lambda: _write_sources(spark, folder, customers))
+    began = time.monotonic()
+    _write_sources(spark, folder, customers)
     work = begin(spark, settings, AS_OF, dt.datetime.now(dt.timezone.utc))
-    orders = generated_orders(spark, round(customers * ORDERS_PER_CUSTOMER))
-    seconds += timed(lambda: _write_silver(work, orders))
-    work = replace(work, run=replace(work.run, silver_versions={table.name: 1 for table in SILVER_TABLES}))
+    with work.progress.step("silver"):
+        work = _write_silver(work, generated_orders(spark, round(customers * ORDERS_PER_CUSTOMER)))
+    seconds = time.monotonic() - began
     work = replace(work, run=replace(work.run, value_basis=value_basis(work)))
     record(work.lake, work.run, STARTED)
     rows = work.read(CUSTOMER_MONTHS).count()
@@ -109,13 +110,14 @@ def _run(work: Workspace) -> dict[str, tuple[float, float]]:
     return times.spans
 
 
-def _write_silver(work: Workspace, orders: DataFrame) -> None:
+def _write_silver(work: Workspace, orders: DataFrame) -> Workspace:
     """customer_months of the orders; the other silver tables without rows."""
     for table in SILVER_TABLES:
         frame = work.frame(table)
         if table is CUSTOMER_MONTHS:
             frame = generated_months(orders).sortWithinPartitions("month", "customer_id")
-        work.write_state(table, frame)
+        work = work.write_state(table, frame)
+    return work
 
 
 def generated_months(orders: DataFrame) -> DataFrame:
