@@ -48,7 +48,6 @@ from clv_lib.settings.segments import CohortSegments
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from clv_lib.metrics.attribution import Attribution
     from clv_lib.pipeline.workspace import Workspace
 
 
@@ -88,12 +87,12 @@ def economics(work: Workspace) -> Workspace:
     credited = stored_credits(work)
     attributed = attribution(work, credited)
     members = work.keep(packed_members(work.read(CUSTOMER_SEGMENTS), _packs(work)))
-    placed = placed_customers(work, credited, attributed)
+    placed = placed_customers(work, credited, attributed, members)
     inactivity_days = work.settings.churn.inactivity_days
     # The one time that the figures of segments, cohorts and channels read customer_months.
     activity = work.keep(activity_sums(work.read(CUSTOMER_MONTHS), placed, members, inactivity_days, work.as_of))
     at_once(
-        lambda: _write_costs(work, credited, attributed, activity, placed),
+        lambda: _write_costs(work, costs(work, _spend(work), credited, attributed, members), activity, placed),
         lambda: _write_segments(work, activity, members),
         lambda: _write_cohorts(work, activity, members),
     )
@@ -106,12 +105,15 @@ def _packs(work: Workspace) -> list[list[str]]:
     return packed_types({row["segment_type"]: row["segments"] for row in counted})
 
 
-def _write_costs(
-    work: Workspace, credited: DataFrame | None, attributed: Attribution, activity: DataFrame, placed: DataFrame
-) -> None:
+def _spend(work: Workspace) -> DataFrame | None:
+    """`monthly_spend`, None without the source."""
+    rows = spend_rows(work, exchange_rates(work))
+    return None if rows is None else monthly_spend(rows)
+
+
+def _write_costs(work: Workspace, acquisition: DataFrame, activity: DataFrame, placed: DataFrame) -> None:
     """acquisition_costs, then what customers are worth against them, then budgets."""
-    spend = spend_rows(work, exchange_rates(work))
-    work.write(ACQUISITION_COSTS, costs(work, None if spend is None else monthly_spend(spend), credited, attributed))
+    work.write(ACQUISITION_COSTS, acquisition)
     work.write(UNIT_ECONOMICS, values_against_costs(work, activity, placed))
     write_budgets(work)
 

@@ -17,7 +17,7 @@ from clv_lib.metrics.cohort_metrics import cohort_metrics
 from clv_lib.metrics.segment_metrics import segment_metrics
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.settings.models import Churn, Economics
-from tests.spark.activity import activity_of
+from tests.spark.activity import activity_of, packed
 from tests.spark.gold_oracle import (
     Order,
     Orders,
@@ -141,7 +141,7 @@ def frames(spark: SparkSession, case: Case) -> tuple[DataFrame, DataFrame, DataF
     placed = with_places(
         spark.createDataFrame(metrics, METRICS),
         spark.createDataFrame(credited, schema),
-        memberships(members, ["last"]),
+        memberships(packed(members), ["last"]),
         MODEL,
     )
     costs = []
