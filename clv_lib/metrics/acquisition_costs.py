@@ -46,7 +46,7 @@ def new_customers(
     """Customers by the month of their first order, by each attribution model: the small table behind the costs.
 
     Grain: `period_month, attribution_model, channel, campaign_name, segment_id`; `new_customer_count`, as credits. A
-    campaign is told apart for everybody (all:all) alone. `credited` are `acquisition_credits`, `members` the `memberships`.
+    campaign is told apart for everybody (all:all) alone. `credited` are `acquisition_credits`, `members` `memberships`.
     """
     customers = credited_customers(customer_metrics, credited, models)
     placed = with_segments(customers, members)

@@ -12,7 +12,7 @@ from clv_lib.contracts.acquisition_costs import ACQUISITION_COSTS
 from clv_lib.contracts.acquisitions import ACQUISITION_CREDITS, CUSTOMER_ACQUISITIONS
 from clv_lib.errors import ConfigurationError
 from clv_lib.metrics.acquisition_costs import acquisition_costs, new_customers
-from clv_lib.metrics.attribution import Attribution, attribution_of
+from clv_lib.metrics.attribution import Attribution, attribution_of, memberships
 from clv_lib.orders.acquisitions import acquisition_credits, with_credit_dispositions
 from clv_lib.orders.mapping import map_source
 from tests.spark.activity import packed
