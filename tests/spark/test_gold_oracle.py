@@ -52,8 +52,9 @@ SPLITS = [("search",), ("tv",), ("search", "tv"), ("search", "tv", "mail"), ()]
 CREDITS = {1: ["1"], 2: ["0.25", "0.75"], 3: ["0.33333333", "0.33333333", "0.33333334"]}
 ADDED_UP = ("active_customer_count", "repeat_customer_count", "order_count", "net_amount", "cumulative_net_amount")
 
-cents = st.integers(-2_000, 20_000).map(lambda number: Decimal(number) / 100)
-spends = st.one_of(st.none(), st.just(Decimal(0)), *[st.integers(1, 60).map(lambda n: Decimal(5 * n))] * 4)
+# Sampled, because integers would be drawn near 0 too often for anything to pay for itself.
+amounts = st.sampled_from([Decimal(number) / 100 for number in range(-7_000, 12_000, 173)])
+spends = st.sampled_from([Decimal(amount) for amount in (40, 5, 10, 20, 30, 60, 80, 110)] * 3 + [None, Decimal(0)])
 spans = st.sampled_from([31, 200, SPAN, SPAN])
 
 
@@ -90,13 +91,14 @@ class Case:
 
 @st.composite
 def history(draw: st.DrawFn) -> list[Order]:
-    begin, span = draw(st.integers(0, SPAN)), draw(spans)
+    # Few months of first orders, so that a cohort has several customers.
+    begin, span = draw(st.sampled_from(range(0, 380, 67))) + draw(st.integers(0, 9)), draw(spans)
     count = draw(st.sampled_from([1, 1, 2, 4, 9]))
     days = sorted(min(begin + draw(st.integers(0, span)), SPAN) for _ in range(count))
     has_costs = draw(st.sampled_from([True] * 9 + [False]))
     orders: list[Order] = []
     for day in days:
-        net = draw(cents)
+        net = draw(amounts)
         known = has_costs or draw(st.booleans())
         orders.append((FIRST_DAY + dt.timedelta(day), net, net / 4 - 5 if known else None))
     return orders
@@ -105,7 +107,7 @@ def history(draw: st.DrawFn) -> list[Order]:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     as_of = draw(st.sampled_from([dt.date(2024, 4, 30), dt.date(2024, 2, 11)]))
-    drawn = draw(st.lists(history(), min_size=45, max_size=55))
+    drawn = draw(st.lists(history(), min_size=60, max_size=66))
     cut = {f"c{n:02}": [order for order in own if order[0] <= as_of] for n, own in enumerate(drawn)}
     orders = {customer: own for customer, own in cut.items() if own}
     credited = {}
