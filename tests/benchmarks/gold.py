@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 STEPS = ("customers", "segments", "predictions", "experiments", "economics")
 SCANNED = ("customer_months", "customer_segments", "customer_metrics", "customer_predictions")
+CHANNELS = ("search", "social", "email")
 _SPEND_PER_CUSTOMER = 20
 _ASSIGNED = 20  # of so many customers one takes part in the experiment
 SETTINGS = """
@@ -124,31 +125,34 @@ def generated_months(orders: DataFrame) -> DataFrame:
     """`customer_months` of `generated_orders`, in one group-by. Grain: customer and month.
 
     The first order of a customer, whose id ends with -0, stands for the first day and for the windows of first days;
-    gaps between days are not known. Neither changes what the steps have to do.
+    orders are taken to lie on days of their own, and gaps between days are not known. None of it changes what the steps
+    have to do. Sums are of numbers alone, so that Spark hashes the rows.
     """
-    is_first = F.col("order_id").endswith("-0")
-    day, net = F.to_date("ordered_at"), F.col("net_amount")
-    margin, zero = net - F.col("cost_amount"), F.lit(0)
-    named = {"day": day, "margin": margin, "is_first": is_first}
-    own = orders.select("customer_id", "net_amount", "channel", *(column.alias(name) for name, column in named.items()))
-    first_net = F.coalesce(F.sum(F.when(F.col("is_first"), net)), zero)
+    is_first, day, net = F.col("order_id").endswith("-0"), F.to_date("ordered_at"), F.col("net_amount")
+    number = F.array_position(F.array(*(F.lit(name) for name in CHANNELS)), F.col("channel"))
+    named = {"day": day, "margin": net - F.col("cost_amount"), "first_net": F.when(is_first, net)}
+    firsts = {"first_margin": F.when(is_first, named["margin"]), "number": F.when(is_first, number)}
+    own = orders.select("customer_id", "net_amount", *(c.alias(name) for name, c in {**named, **firsts}.items()))
+    first_net, count = F.coalesce(F.sum("first_net"), F.lit(0)), F.count(F.lit(1))
     facts = {
-        "order_count": F.count(F.lit(1)),
-        "active_day_count": F.size(F.collect_set("day")),
+        "order_count": count,
+        "active_day_count": F.least(count, F.date_diff(F.max("day"), F.min("day")) + 1),
         "gross_amount": F.sum("net_amount"),
         "net_amount": F.sum("net_amount"),
         "margin_amount": F.sum("margin"),
-        "margin_order_count": F.count(F.lit(1)),
+        "margin_order_count": count,
         "first_ordered_date": F.min("day"),
         "last_ordered_date": F.max("day"),
         "first_day_net_amount": first_net,
-        "first_day_margin_amount": F.coalesce(F.sum(F.when(F.col("is_first"), F.col("margin"))), zero),
+        "first_day_margin_amount": F.coalesce(F.sum("first_margin"), F.lit(0)),
         **{f"net_amount_first_{days}d": first_net for days in (30, 90, 365)},
-        "first_order_channel": F.max(F.when(F.col("is_first"), F.col("channel"))),
+        "number": F.max("number"),
     }
     made = own.groupBy("customer_id", F.trunc("day", "month").alias("month")).agg(
         *(column.alias(name) for name, column in facts.items())
     )
+    channel = F.element_at(F.array(*(F.lit(name) for name in CHANNELS)), F.col("number").cast("int"))
+    made = made.withColumn("first_order_channel", channel)
     unknown = {
         field.name: F.lit(0 if field.required else None).cast(field.type)
         for field in CUSTOMER_MONTHS.fields
