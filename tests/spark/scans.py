@@ -64,23 +64,27 @@ def scans_in(plans: list[str], table: str) -> int:
     scan = re.compile(rf"Scan .*/{table}\]")
     outside: list[str] = []
     kept: set[tuple[str, ...]] = set()
-    open_texts = [plan.splitlines() for plan in plans]
-    while open_texts:
-        lines = open_texts.pop()
+    texts = [plan.splitlines() for plan in plans]
+    while texts:
+        lines = texts.pop()
         while lines:
             line = lines.pop(0)
             outside.append(line)
-            if "InMemoryRelation" in line:
-                below = _below(lines, _INDENT.match(line).end())  # type: ignore[union-attr]
-                if below not in kept:
-                    kept.add(below)
-                    open_texts.append(list(below))
+            below = _below(lines, _indent(line)) if "InMemoryRelation" in line else ()
+            if below and below not in kept:
+                kept.add(below)
+                texts.append(list(below))
     return sum(bool(scan.search(line)) for line in outside)
 
 
 def _below(lines: list[str], indent: int) -> tuple[str, ...]:
-    """Take the lines that are indented deeper from the front."""
-    count = next((n for n, line in enumerate(lines) if _INDENT.match(line).end() <= indent), len(lines))  # type: ignore[union-attr]
-    taken = tuple(lines[:count])
+    """Take the lines that are indented deeper from the front, without the bars of what lies around them."""
+    count = next((number for number, line in enumerate(lines) if _indent(line) <= indent), len(lines))
+    taken = tuple(line[indent:] for line in lines[:count])
     del lines[:count]
     return taken
+
+
+def _indent(line: str) -> int:
+    found = _INDENT.match(line)
+    return found.end() if found else 0
