@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
     from clv_lib.settings import Settings
 
-_CONCENTRATION = "SELECT * FROM segment_concentration ORDER BY segment_type, segment_name"
+_CONCENTRATION = """
+SELECT spread.*, latest.churn_rate_12m_lower
+FROM segment_concentration AS spread JOIN segment_metrics AS latest USING (segment_id)
+WHERE latest.is_latest
+ORDER BY spread.segment_type, spread.segment_name
+"""
+_A_POINT = 0.01
 _SHARED = f"SELECT * FROM segments WHERE segment_name = '{SUPPRESSED_SEGMENT}' ORDER BY segment_type"
 
 
@@ -30,8 +36,9 @@ def concentration(spark: SparkSession, settings: Settings) -> list[str]:
 def spread_lines(rows: Sequence[Row], types: Sequence[str], currency: str) -> list[str]:
     """Shares of the most valuable tenth of all customers, and where a point less of churn is worth most.
 
-    `rows` are those of `segment_concentration`. Of segments only the given `types` are compared: those formed by what
-    customers did until now lose few or many by definition.
+    `rows` are those of `segment_concentration` with the lower end of the churn rate. Of segments only the given `types`
+    are compared: those formed by what customers did until now lose few or many by definition. Segments that may lose
+    less than a point are left out, because the formula makes most of the smallest rates, which are the least certain.
     """
     total = next((row for row in rows if row["segment_type"] == "all"), None)
     if total is None or total["historic_top_decile_share"] is None:
@@ -56,7 +63,7 @@ def _gains(total: Row, rows: Sequence[Row], currency: str) -> str:
         "a churn rate lower by one point a month would be worth"
         f" {amount(total[f'{gain}_amount'], currency, places=0)} (formula, discounted)"
     )
-    known = [row for row in rows if row[f"{gain}_amount"] is not None]
+    known = [row for row in rows if row[f"{gain}_amount"] is not None and row["churn_rate_12m_lower"] > _A_POINT]
     if not known:
         return text
     most = max(known, key=lambda row: row[f"{gain}_amount"])

@@ -21,6 +21,7 @@ def segment(segment_type: str, name: str, gain: int | None, **changes: Any) -> R
         "churn_point_discounted_gain_amount": None if gain is None else Decimal(gain),
         "churn_point_discounted_gain_avg": None if gain is None else Decimal(gain) / 100,
         "active_customer_count": 100,
+        "churn_rate_12m_lower": Decimal("0.02"),
     }
     return Row(**{**known, **changes})
 
@@ -36,6 +37,7 @@ def test_the_spread_of_value_and_where_less_churn_is_worth_most() -> None:
         segment("region", "north", 12_000),
         segment("region", "south", 45_000),
         segment("region", "west", None),
+        segment("region", "tiny", 99_000, churn_rate_12m_lower=Decimal("0.008")),
         segment("rfm", "lost", 80_000),
     ]
     said = text(spread_lines(rows, ["region"], "GBP"))
