@@ -43,7 +43,9 @@ def test_the_spread_of_value_and_where_less_churn_is_worth_most() -> None:
     said = text(spread_lines(rows, ["region"], "GBP"))
     assert "tenth of customers has 43 % of the value so far (Gini 0.61), 40 % with the predicted value" in said
     assert "worth GBP 90,000 (formula, discounted)" in said
-    assert said.endswith("most in region:south: GBP 45,000, GBP 450.00 for each of 100 active customers")
+    assert said.endswith(
+        "by the rate of each segment most in region:south: GBP 45,000, GBP 450.00 for each of 100 active customers"
+    )
 
 
 def test_what_is_not_known_is_left_out_or_said() -> None:
