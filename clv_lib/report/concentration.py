@@ -67,9 +67,9 @@ def _gains(total: Row, rows: Sequence[Row], currency: str) -> str:
     if not known:
         return text
     most = max(known, key=lambda row: row[f"{gain}_amount"])
-    members = count(most["active_customer_count"], "active customer")
+    members, whole = count(most["active_customer_count"], "active customer"), most[f"{gain}_amount"]
     return (
-        f"{text}; by the rate of each segment most in {most['segment_id']}: {amount(most[f'{gain}_amount'], currency, places=0)},"
+        f"{text}; by the rate of each segment most in {most['segment_id']}: {amount(whole, currency, places=0)},"
         f" {amount(most[f'{gain}_avg'], currency)} for each of {members}"
     )
 
