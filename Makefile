@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 # Tests at a time. Each worker starts its own Spark with up to 1 GiB of heap.
 WORKERS ?= 2
 PYTEST_ARGS ?=
-# Orders that `make bench` generates, and customers that `make bench-models` simulates.
+# Orders that `make bench` generates, and customers that `make bench-gold` and `make bench-models` simulate.
 ORDERS ?= 1000000
 CUSTOMERS ?= 1000000
 # With MORE_CUSTOMERS=10000000 `make bench-models` fits as many too, without a peer.
@@ -81,6 +81,10 @@ dist: $(RUNTIME_DONE) ## Build the wheel, and dist/clv_lib.zip for spark-submit 
 .PHONY: bench
 bench: setup $(DEV_DONE) ## Measure the job beside its floors and DuckDB (minutes)
 	$(BIN)/python -m tests.benchmarks.run job --orders $(ORDERS)
+
+.PHONY: bench-gold
+bench-gold: setup $(DEV_DONE) ## Measure the steps after the intake on a generated customer_months (minutes)
+	$(BIN)/python -m tests.benchmarks.run gold --customers $(CUSTOMERS)
 
 .PHONY: bench-models
 bench-models: setup $(DEV_DONE) ## Measure fits and scoring beside lifetimes and SciPy per row (minutes)

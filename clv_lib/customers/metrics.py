@@ -56,7 +56,9 @@ def customer_metrics(
     `boundary` are the `boundary_sums`; `attributes` the mapped customers, of which acquisition channel and
     campaign are taken. Trailing windows end on `as_of`; the first-days windows are NULL until they have passed.
     """
-    facts = months.groupBy("customer_id").agg(*_totals(as_of, inactivity_days)).where("lifetime_order_count > 0")
+    # Months are sent to their customer as they are: a customer has few in a file, and the sums are wider than a month.
+    of_customers = months.repartition("customer_id").groupBy("customer_id")
+    facts = of_customers.agg(*_totals(as_of, inactivity_days)).where("lifetime_order_count > 0")
     facts = facts.join(boundary, "customer_id", "left")
     if attributes is not None:
         facts = facts.join(attributes.select("customer_id", *_DECLARED), "customer_id", "left")

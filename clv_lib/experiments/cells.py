@@ -44,9 +44,15 @@ def last_mature_day(outcome_months: int, as_of: dt.date) -> dt.date:
     return add_months(next_month, -outcome_months) - dt.timedelta(days=1)
 
 
+def compared_months(first_day: dt.date, last_day: dt.date, outcome_months: int) -> tuple[dt.date, dt.date]:
+    """First and last month that are compared for customers who were assigned from one day to another."""
+    return add_months(month_start(first_day), -outcome_months), add_months(month_start(last_day), outcome_months)
+
+
 def experiment_cells(
     assigned: DataFrame,
     customer_months: DataFrame,
+    customer_metrics: DataFrame,
     customer_segments: DataFrame,
     segment_types: Sequence[str],
     outcome_months: int,
@@ -58,10 +64,11 @@ def experiment_cells(
     `assigned_count`, `immature_count`, `customer_count` (their outcome months are over), and of the latter
     `unknown_margin_count` (orders in either period whose margin is not known) and `METRIC_y, _yy, _x, _xx, _xy`.
 
-    A customer without an order before the assignment is `unknown` in every type: what is known of others may come from
-    an order that the treatment caused. Without orders the value is 0.
+    `customer_months` may be left to the `compared_months`. A customer without an order before the assignment is
+    `unknown` in every type: what is known of others may come from an order that the treatment caused. Without orders
+    the value is 0.
     """
-    valued = _valued(assigned, customer_months, outcome_months)
+    valued = _valued(assigned, customer_months, customer_metrics, outcome_months)
     mature = F.col("assigned_date") <= F.lit(last_mature_day(outcome_months, as_of))
     measured = _with_segments(valued.withColumn("is_mature", mature), customer_segments, segment_types)
     counts = {
@@ -78,11 +85,11 @@ def experiment_cells(
     )
 
 
-def _valued(assigned: DataFrame, customer_months: DataFrame, outcome_months: int) -> DataFrame:
+def _valued(
+    assigned: DataFrame, customer_months: DataFrame, customer_metrics: DataFrame, outcome_months: int
+) -> DataFrame:
     """Add what each customer was worth after and before the assignment. Grain: kept."""
-    months = customer_months.select(
-        "customer_id", "month", "first_ordered_date", "order_count", "margin_order_count", *AMOUNTS.values()
-    )
+    months = customer_months.select("customer_id", "month", "order_count", "margin_order_count", *AMOUNTS.values())
     joined = assigned.join(months, on="customer_id", how="left")
     offset = F.expr("datediff(month, trunc(assigned_date, 'month'), month)")
     is_after, is_before = offset.between(1, outcome_months), offset.between(-outcome_months, -1)
@@ -92,12 +99,13 @@ def _valued(assigned: DataFrame, customer_months: DataFrame, outcome_months: int
         for name, counts in (("y", is_after), ("x", is_before))
     }
     unknown = F.sum(F.when(is_after | is_before, F.col("order_count") - F.col("margin_order_count")))
-    is_known = F.min("first_ordered_date") < F.col("assigned_date")
-    return joined.groupBy("experiment_id", "customer_id", "variant", "assigned_date").agg(
+    summed = joined.groupBy("experiment_id", "customer_id", "variant", "assigned_date").agg(
         *(value.alias(name) for name, value in values.items()),
         F.coalesce(unknown, F.lit(0)).alias("unknown_margin_count"),
-        F.coalesce(is_known, F.lit(False)).alias("is_known"),
     )
+    first_orders = customer_metrics.select("customer_id", "first_order_date")
+    is_known = F.coalesce(F.col("first_order_date") < F.col("assigned_date"), F.lit(False))
+    return summed.join(first_orders, "customer_id", "left").withColumn("is_known", is_known).drop("first_order_date")
 
 
 def _with_segments(valued: DataFrame, customer_segments: DataFrame, segment_types: Sequence[str]) -> DataFrame:

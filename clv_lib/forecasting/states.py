@@ -51,7 +51,9 @@ def states_at(
         for number, day in enumerate(days)
     ]
     sums = [column.alias(f"{name}_{n}") for n, day in enumerate(days) for name, column in _facts(day).items()]
-    by_day = months.groupBy("customer_id").agg(*sums).select("customer_id", F.inline(F.array(*parts)))
+    # Months are sent to their customer as they are: a customer has few in a file, and their sums of all days are wider.
+    of_customers = months.select("customer_id", "month", *_READ).repartition("customer_id")
+    by_day = of_customers.groupBy("customer_id").agg(*sums).select("customer_id", F.inline(F.array(*parts)))
     repeat_days = (F.col("day_count") - 1).cast("int")
     is_known = (F.col("margin_order_count") == F.col("order_count")) if in_margin else F.lit(True)
     repeat = F.col("margin") - F.col("first_margin") if in_margin else F.col("net") - F.col("first_net")
@@ -72,6 +74,19 @@ def states_at(
         F.when(is_known, value).alias("value_mean"),
         is_known.alias("is_value_known"),
     )
+
+
+_READ = (
+    "order_count",
+    "active_day_count",
+    "margin_order_count",
+    "net_amount",
+    "margin_amount",
+    "first_day_net_amount",
+    "first_day_margin_amount",
+    "first_ordered_date",
+    "last_ordered_date",
+)
 
 
 def _facts(day: dt.date) -> dict[str, Column]:
@@ -125,7 +140,7 @@ def _exact_sum(column: Column) -> Column:
 
 def member_sums(
     states: DataFrame,
-    customer_segments: DataFrame,
+    members: DataFrame,
     fits: Mapping[dt.date, DayFit],
     today: dt.date,
     tested_types: Collection[str],
@@ -133,35 +148,66 @@ def member_sums(
     """All that the forecasts of a segment need of its members. Grain: day, segment, groups, x and T in whole weeks.
 
     Sums of P(alive) (`alive`), of its square and gradient, of P(alive) times the expected net revenue (`net`) and value
-    in margin (`margin`) of a day with orders, and of the squares of those. Members of days before today are those of
-    `tested_types`, whose segments do not depend on what a customer did. Days without a usable fit have no rows.
+    in margin (`margin`) of a day with orders, and of the squares of those. `members` are `packed_members`; on days
+    before today they count in segments of `tested_types` alone, which do not depend on what a customer did. Days
+    without a usable fit have no rows.
     """
     usable = {day: fit for day, fit in fits.items() if fit.pooled is not None}
+    known = _expected(states.where(F.col("origin_date").isin(list(usable))), usable)
+    tested = F.transform(
+        "packs", lambda pack: F.filter(pack, lambda name: F.substring_index(name, ":", 1).isin(list(tested_types)))
+    )
+    joined = members.withColumn("tested_packs", tested).join(known, "customer_id")
+    packs = F.when(F.col("origin_date") == F.lit(today), F.col("packs")).otherwise(F.col("tested_packs"))
+    cell = ("origin_date", *FIT_SEGMENTS, *PAIR)
+    of_packs = joined.select(F.explode(packs).alias("segment_ids"), *cell, *_COUNTED, *_EXACT_SUMS)
+    added_up = [F.sum(name).alias(name) for name in (*_COUNTED, *_EXACT_SUMS)]
+    each = of_packs.groupBy("segment_ids", *cell).agg(*added_up)
+    sums = each.withColumn("segment_id", F.explode("segment_ids")).groupBy("segment_id", *cell).agg(*added_up)
+    return sums.withColumns({name: F.col(name).cast("double") for name in _EXACT_SUMS})
+
+
+_COUNTED = ("customers", "unknown_values")
+_EXACT_SUMS = (
+    "alive",
+    "alive_squared",
+    *ALIVE_GRADIENT,
+    "net",
+    "net_second",
+    "net_squared",
+    "margin",
+    "margin_second",
+    "margin_squared",
+)
+
+
+def _expected(states: DataFrame, fits: Mapping[dt.date, DayFit]) -> DataFrame:
+    """What is added up of each customer and day, as decimals, whose sums do not depend on the order of the rows."""
     history = ("btyd_frequency", "btyd_recency_days", "btyd_age_days", "net_mean", "value_mean")
-    expect = pandas_udf(_expectation(usable), ", ".join(f"{name} double" for name in _EXPECTED))  # type: ignore[call-overload]
+    expect = pandas_udf(_expectation(fits), ", ".join(f"{name} double" for name in _EXPECTED))  # type: ignore[call-overload]
     expected = expect(
         F.col("origin_date").cast("string"),
         *(F.col(name) for name in FIT_SEGMENTS),
         *(F.col(name).cast("double") for name in history),
     )
-    known = states.where(F.col("origin_date").isin(list(usable))).select(
+    known = states.select(
         "origin_date",
         "customer_id",
         *FIT_SEGMENTS,
         "btyd_frequency",
         F.floor(F.col("btyd_age_days") / TIME_UNIT_DAYS).cast("int").alias("age_weeks"),
-        "is_value_known",
+        F.lit(1).alias("customers"),
+        (~F.col("is_value_known")).cast("int").alias("unknown_values"),
         expected.alias("e"),
     )
-    joined = customer_segments.select("customer_id", "segment_id", "segment_type").join(known, "customer_id")
-    wanted = (F.col("origin_date") == F.lit(today)) | F.col("segment_type").isin(list(tested_types))
-    return joined.where(wanted).groupBy("origin_date", "segment_id", *FIT_SEGMENTS, *PAIR).agg(*_sums())
+    products = {name: column.try_cast(_EXACT) for name, column in _products().items()}
+    return known.withColumns(products).drop("e")
 
 
-def _sums() -> list[Column]:
+def _products() -> dict[str, Column]:
     # NaN of NumPy is NULL in a sum.
     alive, net, margin = (F.nullif(F.col(f"e.{name}"), F.lit(float("nan"))) for name in ("alive", "net", "margin"))
-    sums = {
+    return {
         "alive": alive,
         "alive_squared": alive * alive,
         **{name: F.col(f"e.{name}") for name in ALIVE_GRADIENT},
@@ -172,11 +218,6 @@ def _sums() -> list[Column]:
         "margin_second": alive * margin * margin,
         "margin_squared": alive * alive * margin * margin,
     }
-    return [
-        F.count(F.lit(1)).alias("customers"),
-        F.count_if(~F.col("is_value_known")).alias("unknown_values"),
-        *(_exact_sum(column).alias(name) for name, column in sums.items()),
-    ]
 
 
 def _expectation(fits: Mapping[dt.date, DayFit]) -> Callable[..., pd.DataFrame]:

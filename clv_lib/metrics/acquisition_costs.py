@@ -20,7 +20,6 @@ from clv_lib.metrics.attribution import (
     EVERYBODY,
     Attribution,
     credited_customers,
-    memberships,
     with_segments,
 )
 from clv_lib.metrics.catalogue import metrics_of
@@ -41,19 +40,18 @@ _SPEND = (*_CUSTOMERS, "lag_months", "cac_type")
 def new_customers(
     customer_metrics: DataFrame,
     credited: DataFrame | None = None,
-    customer_segments: DataFrame | None = None,
-    segment_types: Sequence[str] = (),
+    members: DataFrame | None = None,
     models: Sequence[str] = DECLARED.models,
 ) -> DataFrame:
     """Customers by the month of their first order, by each attribution model: the small table behind the costs.
 
     Grain: `period_month, attribution_model, channel, campaign_name, segment_id`; `new_customer_count`, as credits. A
-    campaign is told apart for everybody (all:all) alone. `credited` are `acquisition_credits`.
+    campaign is told apart for everybody (all:all) alone. `credited` are `acquisition_credits`, `members` `memberships`.
     """
     customers = credited_customers(customer_metrics, credited, models)
-    members = with_segments(customers, memberships(customer_segments, segment_types))
+    placed = with_segments(customers, members)
     ids = F.array_append("segment_ids", F.lit(EVERYBODY))
-    named = members.withColumnRenamed("cohort_month", "period_month").withColumn("segment_id", F.explode(ids))
+    named = placed.withColumnRenamed("cohort_month", "period_month").withColumn("segment_id", F.explode(ids))
     campaign = F.when(F.col("segment_id") == EVERYBODY, F.col("campaign_name")).otherwise(F.lit(ALL))
     summed = named.withColumn("campaign_name", campaign).groupBy(*_CUSTOMERS)
     return summed.agg(F.sum("credit").cast(RATIO).alias("new_customer_count"))

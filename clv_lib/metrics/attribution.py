@@ -79,12 +79,16 @@ def credited_customers(customer_metrics: DataFrame, credited: DataFrame | None, 
     return declared.unionByName(found.select(*_CREDITED)) if DECLARED_MODEL in models else found.select(*_CREDITED)
 
 
-def memberships(customer_segments: DataFrame | None, segment_types: Collection[str]) -> DataFrame | None:
-    """`segment_ids` (sorted) of each customer in the given segment types; None without types. Grain: customer."""
-    if customer_segments is None or not segment_types:
+def memberships(members: DataFrame, segment_types: Collection[str]) -> DataFrame | None:
+    """`segment_ids` (sorted) of each customer in the given types, from `packed_members`; None without types.
+
+    Grain: customer.
+    """
+    if not segment_types:
         return None
-    members = customer_segments.where(F.col("segment_type").isin(list(segment_types)))
-    return members.groupBy("customer_id").agg(F.array_sort(F.collect_list("segment_id")).alias("segment_ids"))
+    kind = list(segment_types)
+    own = F.filter(F.flatten("packs"), lambda name: F.substring_index(name, ":", 1).isin(kind))
+    return members.select("customer_id", F.array_sort(own).alias("segment_ids"))
 
 
 def with_segments(rows: DataFrame, members: DataFrame | None) -> DataFrame:

@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from clv_lib import periods
-from clv_lib.customers.metrics import CONTRIBUTION_MARGIN
+from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.metrics.attribution import in_cells
 from clv_lib.metrics.cohort_metrics import months_from
 
@@ -22,21 +22,18 @@ COHORT = ("cohort_month", "channel", "segment_id")
 """A cell of unit economics: a cohort's customers of a channel, of every channel (`all`), or of a segment."""
 
 
-def cohort_values(customer_months: DataFrame, placed: DataFrame, as_of: dt.date) -> DataFrame:
+def cohort_values(activity: DataFrame) -> DataFrame:
     """Value so far of each cohort and cell by months since the first order.
 
-    Grain: `COHORT` and `months_since_first_order`, for months with orders only: between them the value does not change.
-    `placed` are customers `with_places`. `cumulative_value_amount` is in the customers' `value_basis`, NULL from the
-    first month on in which the margin of an order is not known. `first_day_margin_amount` is the margin of the
+    Grain: `COHORT` and `months_since_first_order`, for months with orders or churns only: between them the value does
+    not change. `activity` are `activity_sums`. `cumulative_value_amount` is in the customers' `value_basis`, NULL from
+    the first month on in which the margin of an order is not known. `first_day_margin_amount` is the margin of the
     customers' first days, in month 0; NULL unless the margin of every order of that month is known.
     """
-    ordered = customer_months.where((F.col("order_count") > 0) & (F.col("month") <= F.lit(periods.month_start(as_of))))
-    customers = placed.select("customer_id", "cohort_month", "value_basis", "places")
-    age = months_from("month", "cohort_month").alias("months_since_first_order")
-    joined = ordered.join(customers, on="customer_id", how="inner")
-    sums = joined.groupBy("cohort_month", "places", age).agg(
-        F.max("value_basis").alias("value_basis"), *(F.sum(name).alias(name) for name in (*_AMOUNTS, *_COUNTS))
-    )
+    basis = F.when(F.col("in_margin"), CONTRIBUTION_MARGIN).otherwise(NET_REVENUE)
+    age = months_from("month", "cohort_month")
+    placed = activity.where(F.col("places").isNotNull())
+    sums = placed.withColumns({"value_basis": basis, "months_since_first_order": age})
     cells = in_cells(sums, ("cohort_month", "months_since_first_order"), _AMOUNTS, _COUNTS)
     figures = {"cumulative_value_amount": _value_so_far(), "first_day_margin_amount": _first_day_margin()}
     return cells.withColumns(figures).select(*COHORT, "months_since_first_order", *figures)

@@ -14,35 +14,37 @@ from pyspark.sql import functions as F
 from clv_lib import periods
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.contracts.types import MONEY_SUM
+from clv_lib.metrics.activity import SUMMED, in_segments
 from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.metrics.segment_ids import parts_of_segment_id
 
 _SUMMED = {
-    "new_customer_count": "bigint",
-    "active_customer_count": "bigint",
-    "new_repeat_customer_count": "bigint",
-    "order_count": "bigint",
-    "margin_order_count": "bigint",
-    "net_amount": MONEY_SUM,
-    "margin_amount": MONEY_SUM,
+    name: SUMMED[name]
+    for name in (
+        "new_customer_count",
+        "active_customer_count",
+        "new_repeat_customer_count",
+        "order_count",
+        "margin_order_count",
+        "net_amount",
+        "margin_amount",
+    )
 }
 _COHORT = ("segment_id", "cohort_month")
 
 
-def cohort_metrics(
-    customer_months: DataFrame, customer_segments: DataFrame, cohort_types: Collection[str], as_of: dt.date
-) -> DataFrame:
+def cohort_metrics(activity: DataFrame, cohort_types: Collection[str], as_of: dt.date) -> DataFrame:
     """Figures of each first-order month and segment by months since, contract `cohort_metrics`.
 
-    Grain: cohort month, segment and every age from 0 to that of as_of's month. `cohort_types` names the segment types
-    that are cohorts themselves; they are left out. Rates and amounts per customer have the cohort's size as denominator
-    at every age. Margins are NULL unless that of every order is known: of the month, or up to it with `margin_status`.
+    Grain: cohort month, segment and every age from 0 to that of as_of's month. `activity` are `activity_sums`.
+    `cohort_types` names the segment types that are cohorts themselves; they are left out. Rates and amounts per
+    customer have the cohort's size as denominator at every age. Margins are NULL unless that of every order is known:
+    of the month, or up to it with `margin_status`.
     """
-    members = customer_segments.where(~F.col("segment_type").isin(list(cohort_types)))
-    facts = activity_by_age(customer_months, as_of)
-    joined = facts.join(members.select("customer_id", "segment_id"), on="customer_id", how="inner")
-    summed = [F.sum(name).cast(kind).alias(name) for name, kind in _SUMMED.items()]
-    of_cohorts = joined.groupBy(*_COHORT, "months_since_first_order").agg(*summed)
+    moved = activity.where(F.col("spell_kind").isNull())
+    age = months_from("month", "cohort_month").alias("months_since_first_order")
+    cells = in_segments(moved, "cohort_month", age, summed=tuple(_SUMMED)).withColumns(parts_of_segment_id())
+    of_cohorts = cells.where(~F.col("segment_type").isin(list(cohort_types)))
     known = _with_sums_so_far(_with_every_age(of_cohorts, as_of)).withColumns(
         {
             **parts_of_segment_id(),
@@ -51,29 +53,6 @@ def cohort_metrics(
         }
     )
     return known.withColumns(_margins(as_of)).withColumns(metrics_of(COHORT_METRICS)).select(*COHORT_METRICS.columns)
-
-
-def activity_by_age(customer_months: DataFrame, as_of: dt.date) -> DataFrame:
-    """Months with orders, each with its customer's cohort and age, as facts that add up over customers.
-
-    Grain: customer and month with an order, not after as_of. Adds `cohort_month`, `months_since_first_order`, and
-    counts of 0 or 1: `new_customer_count`, `active_customer_count` and, in the month of the second day with orders,
-    `new_repeat_customer_count`.
-    """
-    ordered = customer_months.where((F.col("order_count") > 0) & (F.col("month") <= F.lit(periods.month_start(as_of))))
-    history = Window.partitionBy("customer_id").orderBy("month")
-    so_far = history.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    first_month, days = F.min("month").over(so_far), F.sum("active_day_count").over(so_far)
-    days_before = days - F.col("active_day_count")
-    return ordered.withColumns(
-        {
-            "cohort_month": first_month,
-            "months_since_first_order": months_from("month", first_month),
-            "new_customer_count": (F.col("month") == first_month).cast("bigint"),
-            "active_customer_count": F.lit(1).cast("bigint"),
-            "new_repeat_customer_count": ((days_before < 2) & (days >= 2)).cast("bigint"),
-        }
-    )
 
 
 def months_from(month: Column | str, cohort_month: Column | str) -> Column:

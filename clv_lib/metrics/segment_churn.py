@@ -6,34 +6,16 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-
-from clv_lib.contracts.types import RATIO
 from clv_lib.metrics.order_gaps import Spells, segment_columns
 from clv_lib.metrics.spells import FIRST_GAP, LATER_GAP, LIFETIME
 from clv_lib.metrics.survival import lifetime_figures
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Row
+    from pyspark.sql import Row
 
     from clv_lib.settings.models import Churn
 
 _GAP_KINDS = (FIRST_GAP, LATER_GAP)
-
-
-def model_churn(predictions: DataFrame, customer_segments: DataFrame) -> DataFrame:
-    """Number and sum of the members' churn probabilities, by segment. Grain: segment.
-
-    `predictions` are `customer_predictions` of one model and horizon. Added up as decimals, so the order of the rows
-    does not matter.
-    """
-    members = customer_segments.select("customer_id", "segment_id")
-    probability = F.col("churn_probability").cast("decimal(18,16)")
-    return (
-        predictions.join(members, on="customer_id", how="inner")
-        .groupBy("segment_id")
-        .agg(F.count(probability).alias("predicted"), F.sum(probability).cast(RATIO).alias("probability"))
-    )
 
 
 def segment_churn(
@@ -46,8 +28,9 @@ def segment_churn(
 ) -> list[dict[str, Any]]:
     """Rows of contract `segment_churn` without its metrics, one per segment.
 
-    `gaps` are the rows of `order_gaps`; `predicted` those of `model_churn` and `expected` those of `segment_metrics` at
-    as_of, by segment. The three definitions are never mixed: each has its own count, denominator and status.
+    `gaps` are the rows of `order_gaps`; `predicted` those of `predicted_of_segments` and `expected` those of
+    `segment_metrics` at as_of, by segment. The three definitions are never mixed: each has its own count, denominator
+    and status.
     """
     rules = {(row["segment_id"], row["gap_kind"]): row for row in gaps if row["is_rule"]}
     return [

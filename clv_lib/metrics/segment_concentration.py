@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -12,14 +11,10 @@ from clv_lib import periods
 from clv_lib.contracts.concentration import SEGMENT_CONCENTRATION
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.metrics.catalogue import metrics_of
+from clv_lib.metrics.member_values import COUNTED_ONCE, MEASURES
 from clv_lib.metrics.ratios import per_month, published, quotient, ratio
 from clv_lib.metrics.segment_ids import parts_of_segment_id
 
-MEASURES = ("historic", "total")
-"""Values of which the spread over customers is measured."""
-
-_BIN_WIDTH = 0.01
-_ABOVE_SMALLEST_BIN = 1000  # ln(0.0001) / ln(1.01) is -925.6: every positive bin gets a positive number
 _TOP_SHARE = 0.1
 _POINTS = 100
 """Points in a rate of 1."""
@@ -27,63 +22,22 @@ _AMOUNT, _COUNT = "decimal(22,4)", "decimal(14,0)"  # their product is an exact 
 
 
 def segment_concentration(
-    customer_metrics: DataFrame,
-    customer_segments: DataFrame,
-    predictions: DataFrame,
-    segment_metrics: DataFrame,
-    annual_discount_rate: float,
-    as_of: dt.date,
+    values: DataFrame, segment_metrics: DataFrame, annual_discount_rate: float, as_of: dt.date
 ) -> DataFrame:
     """Contract `segment_concentration`. Grain: segment.
 
-    `predictions` are `customer_predictions` of one horizon. Values of the members are counted in bins, so that one
-    aggregation of all memberships is left with at most some thousand rows per segment. A figure of value is NULL if the
-    value of one member is not known; a status says why.
+    `values` are `member_values`: counts of members in bins of their value, at most some thousand rows per segment. A
+    figure of value is NULL if the value of one member is not known; a status says why.
     """
-    bins = value_bins(customer_metrics, customer_segments, predictions)
-    sums = spread(bins).withColumns(parts_of_segment_id())
+    sums = spread(values).withColumns(parts_of_segment_id())
     gains = churn_gains(segment_metrics, annual_discount_rate)
     joined = sums.join(F.broadcast(gains), "segment_id").withColumns({**_values(), "as_of_date": F.lit(as_of)})
     figures = joined.withColumns({**metrics_of(SEGMENT_CONCENTRATION), **_statuses()})
     return figures.withColumns({**_shares_of_type(), **_ranks(), **_spreads()}).select(*SEGMENT_CONCENTRATION.columns)
 
 
-def value_bins(customer_metrics: DataFrame, customer_segments: DataFrame, predictions: DataFrame) -> DataFrame:
-    """Members of segments counted by value. Grain: segment, measure (`historic`, `total`) and bin.
-
-    Of each bin `customer_count`, `amount` of the measure, and orders, net revenue and predicted value of the members.
-    """
-    facts = customer_metrics.select(
-        "customer_id", "value_basis", "lifetime_order_count", "lifetime_net_amount", "historic_clv_amount"
-    )
-    predicted = predictions.select("customer_id", "predicted_clv_amount", "total_clv_amount")
-    valued = customer_segments.select("customer_id", "segment_id").join(
-        facts.join(predicted, "customer_id", "left"), "customer_id"
-    )
-    each = [
-        F.struct(F.lit(measure).alias("measure"), F.col(f"{measure}_clv_amount").alias("amount"))
-        for measure in MEASURES
-    ]
-    binned = valued.select("*", F.inline(F.array(*each))).withColumn("bin", value_bin(F.col("amount")))
-    return binned.groupBy("segment_id", "measure", "bin").agg(
-        F.count("*").alias("customer_count"),
-        F.sum("amount").cast(MONEY_SUM).alias("amount"),
-        F.max("value_basis").alias("value_basis"),
-        F.sum("lifetime_order_count").alias("order_count"),
-        F.sum("lifetime_net_amount").cast(MONEY_SUM).alias("net_amount"),
-        F.sum("predicted_clv_amount").cast(MONEY_SUM).alias("predicted_amount"),
-        F.count("predicted_clv_amount").alias("predicted_count"),
-    )
-
-
-def value_bin(amount: Column) -> Column:
-    """Number of the bin of an amount: 0 for 0, bins 1 % wide above and below it, ascending; NULL for NULL."""
-    number = F.floor(F.ln(F.abs(amount).cast("double")) / math.log1p(_BIN_WIDTH)) + _ABOVE_SMALLEST_BIN
-    return F.when(amount == 0, 0).when(amount > 0, number).when(amount < 0, -number)
-
-
-def spread(bins: DataFrame) -> DataFrame:
-    """Sums, Gini coefficient and share of the top tenth by measure, from `value_bins`. Grain: segment.
+def spread(values: DataFrame) -> DataFrame:
+    """Sums, Gini coefficient and share of the top tenth by measure, from `member_values`. Grain: segment.
 
     Gini = 1 - sum of n_i (2 S_(i-1) + s_i) / (n S), with n_i customers and amount s_i of the bins in ascending order
     and S_(i-1) the amount before: members of a bin count as worth its mean. With bins of 1 % it is too low by at most
@@ -98,13 +52,13 @@ def spread(bins: DataFrame) -> DataFrame:
     taken = F.greatest(
         F.lit(0.0), F.least(count.cast("double"), F.sum("customer_count").over(one) * _TOP_SHARE - above)
     )
-    placed = bins.withColumns(
+    placed = values.withColumns(
         {
             "weighted": (2 * before + amount).cast(_AMOUNT) * count.cast(_COUNT),
             "top": taken / count * amount.cast("double"),
         }
     )
-    once = {name: _of("historic", F.col(name)) for name in _COUNTED_ONCE}
+    once = {name: _of(COUNTED_ONCE, F.col(name)) for name in _ONCE}
     return placed.groupBy("segment_id").agg(
         F.max("value_basis").alias("value_basis"),
         *(F.sum(column).alias(name) for name, column in once.items()),
@@ -112,7 +66,7 @@ def spread(bins: DataFrame) -> DataFrame:
     )
 
 
-_COUNTED_ONCE = ("customer_count", "order_count", "net_amount", "predicted_amount", "predicted_count")
+_ONCE = ("customer_count", "order_count", "net_amount", "predicted_amount", "predicted_count")
 
 
 def _of(measure: str, value: Column) -> Column:

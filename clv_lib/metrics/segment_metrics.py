@@ -15,6 +15,7 @@ from clv_lib import periods
 from clv_lib.contracts.segments import SEGMENT_METRICS
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.metrics.catalogue import metrics_of
+from clv_lib.metrics.member_values import predicted_of_segments
 from clv_lib.metrics.ratios import (
     normal_quantile,
     part,
@@ -35,19 +36,18 @@ RULE_OF_THREE = 3
 
 
 def segment_metrics(
-    customer_months: DataFrame,
-    customer_segments: DataFrame,
-    predictions: DataFrame | None,
+    activity: DataFrame,
+    values: DataFrame | None,
     churn: Churn,
     annual_discount_rate: float,
     as_of: dt.date,
 ) -> DataFrame:
     """Figures of each segment and calendar month from its first order to as_of.
 
-    Grain: segment and month. `predictions` are `customer_predictions` of one model and horizon; None: no predictions.
-    A figure that is not defined is NULL and its status says why.
+    Grain: segment and month. `activity` are `activity_sums`, `values` are `member_values`; None: no predictions. A
+    figure that is not defined is NULL and its status says why.
     """
-    months = segment_months(customer_months, customer_segments, churn.inactivity_days, as_of)
+    months = segment_months(activity, as_of)
     known = months.withColumns(
         {
             "margin_amount": _known(F.col("margin_amount"), "margin_order_count", "order_count"),
@@ -59,7 +59,7 @@ def segment_metrics(
             "as_of_date": F.lit(as_of),
         }
     )
-    predicted = _with_predictions(known, customer_segments, predictions)
+    predicted = _with_predictions(known, values)
     rated = predicted.withColumns(metrics_of(SEGMENT_METRICS)).withColumns(
         {**statuses(), **churn_intervals(churn), **lifetime_bounds(churn)}
     )
@@ -152,20 +152,11 @@ def formula_clv(churn: Churn, annual_discount_rate: float) -> dict[str, Column]:
     }
 
 
-def _with_predictions(months: DataFrame, customer_segments: DataFrame, predictions: DataFrame | None) -> DataFrame:
+def _with_predictions(months: DataFrame, values: DataFrame | None) -> DataFrame:
     """Add sum, number and basis of the members' predictions to the latest month; NULL in other months, without any."""
-    if predictions is None:
+    if values is None:
         return months.withColumns({name: F.lit(None).cast(kind) for name, kind in _PREDICTED.items()})
-    members = customer_segments.select("customer_id", "segment_id")
-    of_segments = (
-        predictions.join(members, on="customer_id", how="inner")
-        .groupBy("segment_id")
-        .agg(
-            F.sum("predicted_clv_amount").cast(MONEY_SUM).alias("predicted_clv_amount"),
-            F.count("predicted_clv_amount").alias("predicted_customer_count"),
-            F.max("value_basis").alias("predicted_basis"),
-        )
-    )
+    of_segments = predicted_of_segments(values).select("segment_id", *_PREDICTED)
     joined = months.join(of_segments.withColumn("is_latest", F.lit(True)), on=["segment_id", "is_latest"], how="left")
     count = F.when(F.col("is_latest"), F.coalesce("predicted_customer_count", F.lit(0)))
     return joined.withColumn("predicted_customer_count", count)

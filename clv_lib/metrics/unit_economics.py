@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from clv_lib.contracts.economics import UNIT_ECONOMICS
 from clv_lib.contracts.types import MONEY_SUM, RATIO
+from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.metrics.attribution import in_cells
 from clv_lib.metrics.break_even import (
     COHORT,
@@ -33,7 +34,7 @@ _PREDICTED = {
 
 
 def unit_economics(
-    customer_months: DataFrame,
+    activity: DataFrame,
     placed: DataFrame,
     predicted: DataFrame | None,
     acquisition_costs: DataFrame,
@@ -44,14 +45,14 @@ def unit_economics(
     """Value, cost, and their ratio of each cohort, from customers and spend of the same month and cell.
 
     Grain: cohort month, cac_type, and all, a channel or a segment, as in the primary rows of `acquisition_costs`; a
-    month without new customers keeps its row. `placed` is `customer_metrics` with `places`; `predicted` are
-    `predicted_values`, or None. A cohort's value is NULL unless it is known for every
+    month without new customers keeps its row. `activity` are `activity_sums`, `placed` is `customer_metrics` with
+    `places`; `predicted` are `predicted_values`, or None. A cohort's value is NULL unless it is known for every
     customer; it is `historic_only` unless each of them has a prediction. Break-even takes the value so far of
-    `customer_months` alone; only where it was not reached, a forecast of it takes predictions.
+    `activity` alone; only where it was not reached, a forecast of it takes predictions.
     """
     costs = _primary(acquisition_costs)
     cohorts = _cohorts(placed)
-    reached = crossings(cohort_values(customer_months, placed, as_of), costs, economics.payback_cap_months)
+    reached = crossings(cohort_values(activity), costs, economics.payback_cap_months)
     joined = costs.join(cohorts, on=list(COHORT), how="left").join(reached, on=[*COHORT, "cac_type"], how="left")
     valued = _with_predicted(joined, predicted, economics.horizon_days)
     stated = valued.withColumns(_stated(economics, interval_level, as_of)).withColumns(_totals())
@@ -70,14 +71,17 @@ def _primary(acquisition_costs: DataFrame) -> DataFrame:
 
 def _cohorts(placed: DataFrame) -> DataFrame:
     """Sums over the customers of each cohort and cell; `members` and `valued_members` count them whole."""
+    # The greatest text would make Spark sort the customers; the greatest boolean lets it hash them.
+    in_margin = F.col("value_basis") == CONTRIBUTION_MARGIN
     sums = placed.groupBy("cohort_month", "places").agg(
-        F.max("value_basis").alias("value_basis"),
+        F.bool_or(in_margin).alias("in_margin"),
         F.count(F.lit(1)).alias("customer_count"),
         F.count(F.lit(1)).alias("member_count"),
         F.count("historic_clv_amount").alias("valued_members"),
         F.sum("historic_clv_amount").alias("historic_clv_amount"),
         F.sum("exposure_days").alias("exposure_days"),
     )
+    sums = sums.withColumn("value_basis", F.when(F.col("in_margin"), CONTRIBUTION_MARGIN).otherwise(NET_REVENUE))
     amounts = ("customer_count", "historic_clv_amount", "exposure_days")
     return in_cells(sums, ("cohort_month",), amounts, ("member_count", "valued_members"))
 

@@ -11,8 +11,6 @@ from clv_lib.contracts.customers import CUSTOMER_METRICS
 from clv_lib.contracts.economics import UNIT_ECONOMICS
 from clv_lib.contracts.experiments import EXPERIMENT_RESULTS
 from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, SEGMENT_PREDICTIONS
-from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
-from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.metrics import NET_REVENUE
 from clv_lib.metrics.acquisition_costs import acquisition_costs, new_customers
 from clv_lib.metrics.attribution import Attribution, attribution_of, memberships, with_places
@@ -62,22 +60,37 @@ def _segment_types(work: Workspace) -> tuple[str, ...]:
     return tuple(name for name in work.settings.economic_segment_types() if name in names)
 
 
-def costs(work: Workspace, spend: DataFrame | None, credited: DataFrame | None, attribution: Attribution) -> DataFrame:
-    """Contract `acquisition_costs`; `spend` is `monthly_spend`, None without the source."""
+def costs(
+    work: Workspace,
+    spend: DataFrame | None,
+    credited: DataFrame | None,
+    attribution: Attribution,
+    members: DataFrame,
+) -> DataFrame:
+    """Contract `acquisition_costs`; `spend` is `monthly_spend`, None without the source; `members` `packed_members`."""
     types, lags = _segment_types(work), work.settings.economics.spend_lag_months
-    metrics, members = work.read(CUSTOMER_METRICS), work.read(CUSTOMER_SEGMENTS)
-    won = work.keep(new_customers(metrics, credited, members, types, attribution.models))
+    metrics = work.read(CUSTOMER_METRICS)
+    won = work.keep(new_customers(metrics, credited, memberships(members, types), attribution.models))
     return acquisition_costs(won, spend, work.as_of, types, attribution, lags)
 
 
-def values_against_costs(work: Workspace, credited: DataFrame | None, attribution: Attribution) -> DataFrame:
-    """Contract `unit_economics` from the stored costs."""
+def placed_customers(
+    work: Workspace, credited: DataFrame | None, attribution: Attribution, members: DataFrame
+) -> DataFrame:
+    """Every customer with the channels and segments in which it counts, kept. `members` are `packed_members`.
+
+    Grain: customer.
+    """
+    own = memberships(members, _segment_types(work))
+    return work.keep(with_places(work.read(CUSTOMER_METRICS), credited, own, attribution.chosen))
+
+
+def values_against_costs(work: Workspace, activity: DataFrame, placed: DataFrame) -> DataFrame:
+    """Contract `unit_economics` from the stored costs; `activity` are `activity_sums`."""
     settings = work.settings
     level = settings.predictions.interval_level
-    members = memberships(work.read(CUSTOMER_SEGMENTS), _segment_types(work))
-    placed = work.keep(with_places(work.read(CUSTOMER_METRICS), credited, members, attribution.chosen))
     return unit_economics(
-        work.read(CUSTOMER_MONTHS),
+        activity,
         placed,
         work.keep(predicted_values(work.read(CUSTOMER_PREDICTIONS), placed, level)),
         work.read(ACQUISITION_COSTS),

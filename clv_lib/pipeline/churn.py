@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.churn import CUSTOMER_SURVIVAL, ORDER_GAPS, SEGMENT_CHURN
-from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS
-from clv_lib.contracts.silver import CUSTOMER_MONTHS
+from clv_lib.contracts.segments import SEGMENT_METRICS
+from clv_lib.metrics.activity import spell_counts
+from clv_lib.metrics.member_values import predicted_of_segments
 from clv_lib.metrics.order_gaps import order_gaps, spells_by_segment
-from clv_lib.metrics.segment_churn import model_churn, segment_churn
-from clv_lib.metrics.spells import spell_counts
+from clv_lib.metrics.segment_churn import segment_churn
 from clv_lib.metrics.survival import customer_survival
 
 if TYPE_CHECKING:
@@ -20,16 +20,15 @@ if TYPE_CHECKING:
     from clv_lib.pipeline.workspace import Workspace
 
 
-def write_churn(work: Workspace, predicted: DataFrame) -> None:
+def write_churn(work: Workspace, activity: DataFrame, values: DataFrame) -> None:
     """Write order_gaps, customer_survival and segment_churn; segment_metrics must be there.
 
-    `predicted` are `customer_predictions` of one horizon. Collects three small tables: lengths of spells by segment,
-    and two of one row per segment.
+    `activity` are `activity_sums`, `values` are `member_values`. Collects three small tables: lengths of spells by
+    segment, and two of one row per segment.
     """
-    churn, members = work.settings.churn, work.read(CUSTOMER_SEGMENTS)
-    counts = spell_counts(work.read(CUSTOMER_MONTHS), members, churn.inactivity_days, work.as_of).toPandas()
-    spells = spells_by_segment(counts)
-    probabilities = {row["segment_id"]: row for row in model_churn(predicted, members).collect()}
+    churn = work.settings.churn
+    spells = spells_by_segment(spell_counts(activity).toPandas())
+    probabilities = {row["segment_id"]: row for row in predicted_of_segments(values).collect()}
     latest = work.read(SEGMENT_METRICS).where("is_latest")
     columns = ("segment_id", "expected_lifetime_months", "lifetime_status")
     expected = {row["segment_id"]: row for row in latest.select(*(F.col(name) for name in columns)).collect()}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.customers import CUSTOMER_METRICS
 from clv_lib.contracts.experiments import EXPERIMENT_RESULTS, METRICS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.experiments.assignments import accountable_assignments, assigned_customers, judged_assignments
-from clv_lib.experiments.cells import experiment_cells, unaffected_types
+from clv_lib.experiments.cells import compared_months, experiment_cells, unaffected_types
 from clv_lib.experiments.results import result_rows
 from clv_lib.pipeline.attributes import attribute_columns
 from clv_lib.segments.definitions import present_segment_types
@@ -32,9 +35,11 @@ def experiments(work: Workspace) -> Workspace:
     results: list[tuple[object, ...]] = []
     if inputs is not None:
         types = present_segment_types(work.settings.segments, attribute_columns(work))
+        assigned = work.keep(assigned_customers(judged_assignments(inputs, work.settings, work.as_of)))
         cells = experiment_cells(
-            assigned_customers(judged_assignments(inputs, work.settings, work.as_of)),
-            work.read(CUSTOMER_MONTHS),
+            assigned,
+            _compared(work, assigned),
+            work.read(CUSTOMER_METRICS),
             work.read(CUSTOMER_SEGMENTS),
             unaffected_types(types),
             settings.outcome_months,
@@ -44,3 +49,13 @@ def experiments(work: Workspace) -> Workspace:
         results = result_rows([row.asDict() for row in cells.collect()], metrics, settings, work.as_of)
     work.write(EXPERIMENT_RESULTS, work.frame(EXPERIMENT_RESULTS, results))
     return work
+
+
+def _compared(work: Workspace, assigned: DataFrame) -> DataFrame:
+    """The months before and after the assignments: partitions of customer_months, and few of them."""
+    days = assigned.agg(F.min("assigned_date").alias("first"), F.max("assigned_date").alias("last")).collect()[0]
+    months = work.read(CUSTOMER_MONTHS)
+    if days["first"] is None:
+        return months.limit(0)
+    first, last = compared_months(days["first"], days["last"], work.settings.experiments.outcome_months)
+    return months.where(F.col("month").between(first, last))

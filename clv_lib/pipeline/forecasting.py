@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.contracts.forecasts import FORECAST_ACCURACY, FORECAST_BACKTEST, REVENUE_FORECASTS
 from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, MODEL_FITS
-from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENTS
+from clv_lib.contracts.segments import SEGMENTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN
 from clv_lib.forecasting.accuracy import accuracy_rows, backtest_rows
@@ -45,25 +45,30 @@ if TYPE_CHECKING:
     from clv_lib.pipeline.workspace import Workspace
 
 
-def write_forecasts(work: Workspace) -> None:
-    """Write revenue_forecasts, forecast_backtest and forecast_accuracy; without rows where nothing is asked for."""
+def write_forecasts(work: Workspace, members: DataFrame) -> None:
+    """Write revenue_forecasts, forecast_backtest and forecast_accuracy; without rows where nothing is asked for.
+
+    `members` are `packed_members`.
+    """
     settings = work.settings.forecasts
     plan = _plan(work)
     cohorts = _cohorts(work, plan)
     if settings.months == 0 or cohorts.empty:
         parts: list[list[tuple[object, ...]]] = [[], [], []]
     else:
-        parts = _forecasts(work, cohorts, plan)
+        parts = _forecasts(work, members, cohorts, plan)
     tables = (REVENUE_FORECASTS, FORECAST_BACKTEST, FORECAST_ACCURACY)
     work.write_all(*((table, work.frame(table, rows)) for table, rows in zip(tables, parts, strict=True)))
 
 
-def _forecasts(work: Workspace, cohorts: pd.DataFrame, plan: list[PlannedMonth]) -> list[list[tuple[object, ...]]]:
+def _forecasts(
+    work: Workspace, members: DataFrame, cohorts: pd.DataFrame, plan: list[PlannedMonth]
+) -> list[list[tuple[object, ...]]]:
     """Rows of the three tables."""
     settings, today = work.settings.forecasts, work.as_of
     total = cohorts[cohorts["segment_id"] == POOLED_SEGMENT]
     earlier = origins(min(total["cohort_month"]), today, settings.backtest_origins, settings.backtest_step_months)
-    known = _Known(work, (today, *earlier))
+    known = _Known(work, members, (today, *earlier))
     season = known.season(total, today)
     history = [_tested(known, cohorts, day, settings.months) for day in earlier]
     ahead = windows(today, settings.months)
@@ -84,7 +89,7 @@ def _forecasts(work: Workspace, cohorts: pd.DataFrame, plan: list[PlannedMonth])
 class _Known:
     """Fits of each day, and what their forecasts need of the customers: small tables, each collected once."""
 
-    def __init__(self, work: Workspace, days: tuple[dt.date, ...]) -> None:
+    def __init__(self, work: Workspace, members: DataFrame, days: tuple[dt.date, ...]) -> None:
         self.today = days[0]
         published = [row.asDict() for row in work.read(MODEL_FITS).collect()]
         in_margin = work.run.value_basis == CONTRIBUTION_MARGIN
@@ -101,7 +106,6 @@ class _Known:
             in_margin=in_margin,
             minimum_customers=work.settings.predictions.minimum_customers,
         )
-        members = work.read(CUSTOMER_SEGMENTS)
         sums = member_sums(states, members, self.fits, self.today, tested_types(work))
         is_any = any(fit.pooled for fit in self.fits.values())
         self._sums = _sorted(sums, "origin_date", "segment_id", *FIT_SEGMENTS, *PAIR) if is_any else pd.DataFrame()

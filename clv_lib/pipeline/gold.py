@@ -18,12 +18,21 @@ from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS, SEGMENTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.rfm import cut_values, rfm_thresholds
+from clv_lib.metrics.activity import activity_sums, packed_members, packed_types
 from clv_lib.metrics.catalogue import metric_definitions
 from clv_lib.metrics.cohort_metrics import cohort_metrics
+from clv_lib.metrics.member_values import member_values
 from clv_lib.metrics.segment_concentration import segment_concentration
 from clv_lib.metrics.segment_metrics import segment_metrics
 from clv_lib.orders.spend import monthly_spend
-from clv_lib.pipeline.acquisitions import attribution, costs, stored_credits, values_against_costs, write_budgets
+from clv_lib.pipeline.acquisitions import (
+    attribution,
+    costs,
+    placed_customers,
+    stored_credits,
+    values_against_costs,
+    write_budgets,
+)
 from clv_lib.pipeline.attributes import attribute_columns, attributes
 from clv_lib.pipeline.churn import write_churn
 from clv_lib.pipeline.forecasting import write_forecasts
@@ -76,40 +85,54 @@ def segments(work: Workspace) -> Workspace:
 
 def economics(work: Workspace) -> Workspace:
     """Write the figures of segments, cohorts and channels, of churn and concentration, budgets, and the forecasts."""
-    predicted = work.read(CUSTOMER_PREDICTIONS).where(F.col("horizon_days") == work.settings.economics.horizon_days)
+    credited = stored_credits(work)
+    attributed = attribution(work, credited)
+    members = work.keep(packed_members(work.read(CUSTOMER_SEGMENTS), _packs(work)))
+    placed = placed_customers(work, credited, attributed, members)
+    inactivity_days = work.settings.churn.inactivity_days
+    # The one time that the figures of segments, cohorts and channels read customer_months.
+    activity = work.keep(activity_sums(work.read(CUSTOMER_MONTHS), placed, members, inactivity_days, work.as_of))
     at_once(
-        lambda: _write_costs(work),
-        lambda: _write_segments(work, predicted),
-        lambda: _write_cohorts(work),
+        lambda: _write_costs(work, costs(work, _spend(work), credited, attributed, members), activity, placed),
+        lambda: _write_segments(work, activity, members),
+        lambda: _write_cohorts(work, activity, members),
     )
     return work
 
 
-def _write_costs(work: Workspace) -> None:
+def _packs(work: Workspace) -> list[list[str]]:
+    """Segment types that are added up together, by the number of their segments."""
+    counted = work.read(SEGMENTS).groupBy("segment_type").agg(F.count(F.lit(1)).alias("segments")).collect()
+    return packed_types({row["segment_type"]: row["segments"] for row in counted})
+
+
+def _spend(work: Workspace) -> DataFrame | None:
+    """`monthly_spend`, None without the source."""
+    rows = spend_rows(work, exchange_rates(work))
+    return None if rows is None else monthly_spend(rows)
+
+
+def _write_costs(work: Workspace, acquisition: DataFrame, activity: DataFrame, placed: DataFrame) -> None:
     """acquisition_costs, then what customers are worth against them, then budgets."""
-    spend = spend_rows(work, exchange_rates(work))
-    credited = stored_credits(work)
-    attributed = attribution(work, credited)
-    work.write(ACQUISITION_COSTS, costs(work, None if spend is None else monthly_spend(spend), credited, attributed))
-    work.write(UNIT_ECONOMICS, values_against_costs(work, credited, attributed))
+    work.write(ACQUISITION_COSTS, acquisition)
+    work.write(UNIT_ECONOMICS, values_against_costs(work, activity, placed))
     write_budgets(work)
 
 
-def _write_segments(work: Workspace, predicted: DataFrame) -> None:
+def _write_segments(work: Workspace, activity: DataFrame, members: DataFrame) -> None:
     """segment_metrics, then churn and concentration, which read it."""
-    months, members = work.read(CUSTOMER_MONTHS), work.read(CUSTOMER_SEGMENTS)
+    predictions = work.read(CUSTOMER_PREDICTIONS).where(F.col("horizon_days") == work.settings.economics.horizon_days)
+    values = work.keep(member_values(work.read(CUSTOMER_METRICS), members, predictions))
     rate = work.settings.predictions.annual_discount_rate
-    work.write(SEGMENT_METRICS, segment_metrics(months, members, predicted, work.settings.churn, rate, work.as_of))
-    metrics, figures = work.read(CUSTOMER_METRICS), work.read(SEGMENT_METRICS)
-    work.write(SEGMENT_CONCENTRATION, segment_concentration(metrics, members, predicted, figures, rate, work.as_of))
-    write_churn(work, predicted)
+    work.write(SEGMENT_METRICS, segment_metrics(activity, values, work.settings.churn, rate, work.as_of))
+    work.write(SEGMENT_CONCENTRATION, segment_concentration(values, work.read(SEGMENT_METRICS), rate, work.as_of))
+    write_churn(work, activity, values)
 
 
-def _write_cohorts(work: Workspace) -> None:
+def _write_cohorts(work: Workspace, activity: DataFrame, members: DataFrame) -> None:
     """The definitions of metrics; cohort_metrics, then the forecasts, whose past is compared with them."""
     rows = metric_definitions(GOLD_TABLES, __version__)
     work.write(METRIC_DEFINITIONS, work.frame(METRIC_DEFINITIONS, rows))
     types = [kind.name for kind in work.settings.segments if isinstance(kind, CohortSegments)]
-    months, members = work.read(CUSTOMER_MONTHS), work.read(CUSTOMER_SEGMENTS)
-    work.write(COHORT_METRICS, cohort_metrics(months, members, types, work.as_of))
-    write_forecasts(work)
+    work.write(COHORT_METRICS, cohort_metrics(activity, types, work.as_of))
+    write_forecasts(work, members)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from clv_lib.report.acquisition import acquisition
 from clv_lib.report.churn import lost_and_staying
+from clv_lib.report.concentration import concentration
 from clv_lib.report.customers import best_segments, churn, customer_figures, customers, segment_rows
 from clv_lib.report.experiments import experiments
 from clv_lib.report.forecast import forecast
@@ -41,7 +42,7 @@ def summary(spark: SparkSession, settings: Settings, outcome: Outcome, figures: 
         ],
         customers(figures, settings),
         churn(segments, settings) + lost_and_staying(spark, settings),
-        best_segments(segments, settings),
+        best_segments(segments, settings) + concentration(spark, settings),
         acquisition(spark, settings),
         recurring(spark, settings),
         forecast(spark, settings),

@@ -1,4 +1,4 @@
-"""Measures clv and prints ratios: `make bench ORDERS=1000000`, `make bench-models` or `make bench-nights`.
+"""Measures clv and prints ratios: `make bench ORDERS=1000000`, `make bench-gold`, `-models` or `-nights`.
 
 Nothing here is asserted: times depend on the machine, ratios of one run less so. Needs the development dependencies.
 """
@@ -9,7 +9,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from tests.benchmarks import fits, nights, pipeline, scoring
+from tests.benchmarks import fits, gold, nights, pipeline, scoring
 from tests.benchmarks.population import population
 
 
@@ -24,6 +24,9 @@ def main() -> None:
         return
     if arguments.what == "nights":
         nights.measure(folder, arguments.orders, arguments.buckets)
+        return
+    if arguments.what == "gold":
+        gold.measure(folder, arguments.customers)
         return
     if arguments.more_customers:
         fits.measure(population(arguments.more_customers), with_peers=False)
@@ -42,6 +45,9 @@ def _arguments() -> argparse.Namespace:
     every.add_argument("--orders", type=int, default=1_000_000, help="orders to generate, roughly")
     every.add_argument("--buckets", type=int, default=4, help="buckets of customers in silver")
     every.add_argument("--folder", type=Path, default=Path("build/bench/nights"), help="emptied first")
+    tables = what.add_parser("gold", help="the steps after the intake, from customer_months without orders")
+    tables.add_argument("--customers", type=int, default=1_000_000, help="customers with an order")
+    tables.add_argument("--folder", type=Path, default=Path("build/bench/gold"), help="emptied first")
     models = what.add_parser("models", help="fits and scoring beside SciPy per row and lifetimes")
     models.add_argument("--customers", type=int, default=1_000_000, help="customers to fit and to score")
     models.add_argument("--more-customers", type=int, default=0, help="fit as many too, without lifetimes")

@@ -12,9 +12,10 @@ from clv_lib.contracts.acquisition_costs import ACQUISITION_COSTS
 from clv_lib.contracts.acquisitions import ACQUISITION_CREDITS, CUSTOMER_ACQUISITIONS
 from clv_lib.errors import ConfigurationError
 from clv_lib.metrics.acquisition_costs import acquisition_costs, new_customers
-from clv_lib.metrics.attribution import Attribution, attribution_of
+from clv_lib.metrics.attribution import Attribution, attribution_of, memberships
 from clv_lib.orders.acquisitions import acquisition_credits, with_credit_dispositions
 from clv_lib.orders.mapping import map_source
+from tests.spark.activity import packed
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -87,7 +88,7 @@ def costs(spark_session: SparkSession) -> dict[Key, Row]:
     )
     credited = acquisition_credits(with_credit_dispositions(credits_of(spark_session)))
     attribution = attribution_of(["linear", "first"], "linear")
-    won = new_customers(metrics, credited, segments, TYPES, attribution.models)
+    won = new_customers(metrics, credited, memberships(packed(segments), TYPES), attribution.models)
     found = acquisition_costs(won, spend, AS_OF, TYPES, attribution, lags=(0, 1))
     assert dict(found.dtypes) == ACQUISITION_COSTS.schema
     rows = found.collect()

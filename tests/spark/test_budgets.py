@@ -17,6 +17,7 @@ from clv_lib.metrics.predicted_values import predicted_values
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.models import sum_interval
 from clv_lib.settings.models import Economics
+from tests.spark.activity import activity_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -64,8 +65,10 @@ def economics(spark_session: SparkSession) -> dict[str, Row]:
     costs = frame([_cost(name) for name in PLACES], _COSTS)
     placed = with_places(metrics, credited, members, "linear")
     settings = Economics(payback_cap_months=2)
+    as_of = dt.date(2024, 5, 15)
+    activity = activity_of(months, placed=placed, as_of=as_of)
     found = unit_economics(
-        months, placed, predicted_values(predictions, placed, LEVEL), costs, settings, LEVEL, dt.date(2024, 5, 15)
+        activity, placed, predicted_values(predictions, placed, LEVEL), costs, settings, LEVEL, as_of
     )
     assert dict(found.dtypes) == UNIT_ECONOMICS.schema
     return {row.channel if row.segment_id == "all:all" else row.segment_id: row for row in found.collect()}

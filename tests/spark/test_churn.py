@@ -10,11 +10,12 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts.churn import CHURN_REASONS
-from clv_lib.metrics.segment_churn import model_churn
-from clv_lib.metrics.spells import spell_counts
+from clv_lib.metrics.activity import spell_counts
+from clv_lib.metrics.member_values import member_values, predicted_of_segments
 from clv_lib.recurring.churn_reasons import churn_reasons
 from clv_lib.segments.membership import customer_segments
 from clv_lib.settings.segments import LifecycleSegments
+from tests.spark.activity import activity_of, packed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,7 +27,14 @@ MONTHS = (
     " last_ordered_date date"
 )
 MEMBERS = "customer_id string, segment_id string"
-PREDICTIONS = "customer_id string, churn_probability double"
+PREDICTIONS = (
+    "customer_id string, value_basis string, predicted_clv_amount decimal(28,4), total_clv_amount decimal(28,4),"
+    " churn_probability double"
+)
+VALUES = (
+    "customer_id string, value_basis string, lifetime_order_count bigint, lifetime_net_amount decimal(28,4),"
+    " historic_clv_amount decimal(28,4)"
+)
 METRICS = (
     "customer_id string, first_order_date date, last_order_date date, reactivated_date date, as_of_date date,"
     " days_since_first_order int, days_since_last_order int, churn_due_date date, is_churned boolean"
@@ -95,7 +103,7 @@ def test_spells_are_counted_by_segment_kind_and_length(spark: SparkSession) -> N
     for customer, segment in memberships:
         for kind, days, has_ended in expected_spells(days_of[customer]):
             (ended if has_ended else still_open)[segment, kind, days] += 1
-    rows = spell_counts(months, members, INACTIVITY, AS_OF).collect()
+    rows = spell_counts(activity_of(months, members, inactivity_days=INACTIVITY, as_of=AS_OF)).collect()
     found = {(row.segment_id, row.spell_kind, row.days): (row.ended_count, row.open_count) for row in rows}
     assert found == {spell: (ended[spell], still_open[spell]) for spell in ended | still_open}
     assert len(rows) == len(found) > 100
@@ -104,9 +112,12 @@ def test_spells_are_counted_by_segment_kind_and_length(spark: SparkSession) -> N
 
 def test_the_model_is_averaged_over_those_of_whom_it_speaks(spark: SparkSession) -> None:
     members = spark.createDataFrame([(customer, "all:all") for customer in "abc"], MEMBERS)
-    predictions = spark.createDataFrame([("a", 0.25), ("b", None), ("c", 1.0)], PREDICTIONS)
-    [row] = model_churn(predictions, members).collect()
+    probabilities = [("a", 0.25), ("b", None), ("c", 1.0)]
+    predictions = spark.createDataFrame([(c, None, None, None, p) for c, p in probabilities], PREDICTIONS)
+    metrics = spark.createDataFrame([(c, "net_revenue", 1, Decimal(1), Decimal(1)) for c in "abcd"], VALUES)
+    [row] = predicted_of_segments(member_values(metrics, packed(members), predictions)).collect()
     assert (row.predicted, row.probability) == (2, Decimal("1.25"))
+    assert (row.predicted_clv_amount, row.predicted_customer_count, row.predicted_basis) == (None, 0, None)
 
 
 def test_each_customer_is_at_one_point_of_the_lifecycle(spark: SparkSession) -> None:

@@ -1,21 +1,19 @@
-"""Cohort metrics against figures worked out by hand, and against a plain-Python oracle that walks through orders."""
+"""Cohort metrics against figures worked out by hand; `test_gold_oracle.py` has them against an oracle."""
 
 from __future__ import annotations
 
 import datetime as dt
-import random
-from collections import defaultdict
-from decimal import ROUND_HALF_UP, Decimal, localcontext
-from fractions import Fraction
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.metrics.cohort_metrics import cohort_metrics
+from tests.spark.activity import activity_of
 
 if TYPE_CHECKING:
-    from pyspark.sql import Row, SparkSession
+    from pyspark.sql import SparkSession
 
 MONTHS = (
     "customer_id string, month date, order_count bigint, active_day_count bigint, net_amount decimal(28,4),"
@@ -23,7 +21,6 @@ MONTHS = (
 )
 MEMBERS = "customer_id string, segment_id string, segment_type string"
 AS_OF = dt.date(2024, 5, 15)
-ADDED_UP = ("active_customer_count", "repeat_customer_count", "order_count", "net_amount", "cumulative_net_amount")
 
 Cells = dict[tuple[int, str, int], Any]
 
@@ -61,7 +58,8 @@ def members(spark: SparkSession, rows: list[tuple[str, str]]) -> Any:
 @pytest.fixture(scope="module")
 def by_hand(spark_session: SparkSession) -> Cells:
     months = spark_session.createDataFrame(HISTORY, MONTHS)
-    found = cohort_metrics(months, members(spark_session, MEMBERSHIPS), ["first"], AS_OF)
+    activity = activity_of(months, members(spark_session, MEMBERSHIPS), as_of=AS_OF)
+    found = cohort_metrics(activity, ["first"], AS_OF)
     assert dict(found.dtypes) == COHORT_METRICS.schema
     return {(r.cohort_month.month, r.segment_id, r.months_since_first_order): r for r in found.collect()}
 
@@ -115,107 +113,3 @@ def test_repeat_customers_ordered_on_a_second_day(by_hand: Cells) -> None:
     assert curve(by_hand, 1, "repeat_customer_count") == [1, 1, 1, 2, 2]
     assert curve(by_hand, 1, "repeat_customer_rate") == [Decimal("0.5")] * 3 + [1, 1]
     assert curve(by_hand, 2, "repeat_customer_count") == [0, 0, 0, 1]
-
-
-Orders = dict[str, list[tuple[dt.date, Decimal, Decimal | None]]]
-
-
-def random_orders(seed: int, as_of: dt.date) -> Orders:
-    chance = random.Random(seed)
-    start, orders = dt.date(2023, 1, 5), {}
-    for number in range(80):
-        days = sorted(chance.randrange(500) for _ in range(chance.choice([1, 1, 2, 3, 4, 9])))
-        has_costs = chance.random() < 0.9
-        bought = []
-        for day in days:
-            net = Decimal(chance.randrange(-3_000, 20_000)) / 100
-            known = has_costs or chance.random() < 0.5
-            bought.append((start + dt.timedelta(day), net, net / 4 - 5 if known else None))
-        orders[f"c{number:02}"] = [order for order in bought if order[0] <= as_of]
-    return {customer: bought for customer, bought in orders.items() if bought}
-
-
-def as_months(orders: Orders) -> list[tuple[Any, ...]]:
-    rows = []
-    for customer, bought in orders.items():
-        by_month = defaultdict(list)
-        for order in bought:
-            by_month[order[0].replace(day=1)].append(order)
-        for month, own in by_month.items():
-            margins = [margin for *_, margin in own if margin is not None]
-            net = sum(net for _, net, _ in own)
-            rows.append(
-                (customer, month, len(own), len({d for d, *_ in own}), net, sum(margins, Decimal(0)), len(margins))
-            )
-    return rows
-
-
-def age_of(day: dt.date, first: dt.date) -> int:
-    return (day.year - first.year) * 12 + day.month - first.month
-
-
-def rounded(amount: Fraction | Decimal | int, count: int) -> Decimal:
-    with localcontext() as context:
-        context.prec = 60
-        exact = Fraction(amount) / count
-        quotient = Decimal(exact.numerator) / Decimal(exact.denominator)
-        return quotient.quantize(Decimal("0.00000001"), ROUND_HALF_UP)
-
-
-def oracle(orders: Orders, cohort: list[str], age: int) -> dict[str, Any]:
-    seen = [(c, age_of(day, orders[c][0][0]), day, net, margin) for c in cohort for day, net, margin in orders[c]]
-    now, so_far = [o for o in seen if o[1] == age], [o for o in seen if o[1] <= age]
-    is_known, now_known = (all(o[4] is not None for o in part) for part in (so_far, now))
-    margin = sum((o[4] or Decimal(0) for o in so_far), Decimal(0)) if is_known else None
-    net, size = sum((o[3] for o in so_far), Decimal(0)), len(cohort)
-    repeat = [c for c in cohort if len({o[2] for o in so_far if o[0] == c}) > 1]
-    return {
-        "cohort_size": size,
-        "active_customer_count": len({o[0] for o in now}),
-        "retention_rate": rounded(len({o[0] for o in now}), size),
-        "repeat_customer_count": len(repeat),
-        "repeat_customer_rate": rounded(len(repeat), size),
-        "order_count": len(now),
-        "net_amount": sum((o[3] for o in now), Decimal(0)),
-        "margin_amount": sum((o[4] or Decimal(0) for o in now), Decimal(0)) if now_known else None,
-        "cumulative_net_amount": net,
-        "cumulative_margin_amount": margin,
-        "cumulative_net_per_customer": rounded(net, size),
-        "cumulative_margin_per_customer": None if margin is None else rounded(margin, size),
-        "margin_status": "ok" if is_known else "margin_unknown",
-    }
-
-
-@pytest.mark.parametrize(("seed", "as_of"), [(1, dt.date(2024, 4, 30)), (2, dt.date(2024, 2, 11))])
-def test_cohorts_agree_with_the_oracle(spark: SparkSession, seed: int, as_of: dt.date) -> None:
-    orders = random_orders(seed, as_of)
-    groups = {"all:all": list(orders)} | {f"last:{n}": [c for c in orders if int(c[1:]) % 3 == n] for n in range(3)}
-    rows = [(c, segment) for segment, own in groups.items() for c in own]
-    frame = cohort_metrics(spark.createDataFrame(as_months(orders), MONTHS), members(spark, rows), [], as_of)
-    found = {(r.segment_id, r.cohort_month, r.months_since_first_order): r for r in frame.collect()}
-    expected = {}
-    for segment, own in groups.items():
-        cohorts = defaultdict(list)
-        for customer in own:
-            cohorts[orders[customer][0][0].replace(day=1)].append(customer)
-        for cohort, acquired in cohorts.items():
-            for age in range(age_of(as_of, cohort) + 1):
-                expected[segment, cohort, age] = oracle(orders, acquired, age)
-    assert found.keys() == expected.keys()
-    for cell, figures in expected.items():
-        assert {name: found[cell][name] for name in figures} == figures, cell
-    assert {row.margin_status for row in found.values()} == {"ok", "margin_unknown"}
-    check_sums(found, len(orders), sum((net for own in orders.values() for _, net, _ in own), Decimal(0)))
-
-
-def check_sums(found: dict[Any, Row], customers: int, net: Decimal) -> None:
-    """Sizes of month 0 are the new customers, money is all money, and segments of a type add up to the total."""
-    total = {(cohort, age): row for (segment, cohort, age), row in found.items() if segment == "all:all"}
-    assert sum(row.cohort_size for (_, age), row in total.items() if age == 0) == customers
-    assert sum(row.net_amount for row in total.values()) == net
-    for (cohort, age), row in total.items():
-        parts = [
-            found[segment, cohort, age] for segment in ("last:0", "last:1", "last:2") if (segment, cohort, age) in found
-        ]
-        for name in ("cohort_size", *ADDED_UP):
-            assert sum(part[name] for part in parts) == row[name], (cohort, age, name)

@@ -16,6 +16,7 @@ from clv_lib.metrics.attribution import with_places
 from clv_lib.metrics.predicted_values import predicted_values
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.settings.models import Economics
+from tests.spark.activity import activity_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -108,7 +109,8 @@ def economics(spark_session: SparkSession) -> Cells:
     metrics = customers(spark_session)
     of_cohorts = acquisition_costs(new_customers(metrics), spend(spark_session), AS_OF)
     predicted = predicted_values(predictions, placed(metrics), 0.95)
-    found = unit_economics(months(spark_session), placed(metrics), predicted, of_cohorts, ECONOMICS, 0.95, AS_OF)
+    activity = activity_of(months(spark_session), placed=placed(metrics), as_of=AS_OF)
+    found = unit_economics(activity, placed(metrics), predicted, of_cohorts, ECONOMICS, 0.95, AS_OF)
     assert dict(found.dtypes) == UNIT_ECONOMICS.schema
     return cells(found, "cohort_month")
 
@@ -218,7 +220,8 @@ def test_one_unknown_value_makes_the_cohort_unknown(spark: SparkSession) -> None
     bought = [("a", MAY, "search", 10, 5), ("b", MAY, "search", None, 5)]
     metrics = customers(spark, bought)
     costs = acquisition_costs(new_customers(metrics), spend(spark), AS_OF)
-    found = unit_economics(months(spark, bought), placed(metrics), None, costs, ECONOMICS, 0.95, AS_OF)
+    activity = activity_of(months(spark, bought), placed=placed(metrics), as_of=AS_OF)
+    found = unit_economics(activity, placed(metrics), None, costs, ECONOMICS, 0.95, AS_OF)
     row = cells(found, "cohort_month")[MAY, "blended", "search"]
     assert (row.customer_count, row.historic_clv_avg, row.clv_amount, row.clv_status) == (
         2,

@@ -126,6 +126,10 @@ def collected(spark: SparkSession, assigned: DataFrame, seed: int) -> Cells:
     cells = experiment_cells(
         assigned.repartition(1 + seed, F.rand(seed)),
         spark.createDataFrame(months, MONTH_COLUMNS).repartition(1 + seed),
+        spark.createDataFrame(
+            [(customer, min(own)[0].replace(day=3)) for customer, own in histories().items() if own],
+            "customer_id string, first_order_date date",
+        ),
         spark.createDataFrame(segments, "customer_id string, segment_type string, segment_name string"),
         ["region"],
         MONTHS,

@@ -19,6 +19,7 @@ from clv_lib.forecasting.fits import DayFit, OrdersFit, SpendFit
 from clv_lib.forecasting.states import counted_histories, counted_spend, member_sums, states_at
 from clv_lib.models import GammaGamma, MbgNbd, Seasonality
 from clv_lib.models.seasonality import no_seasons
+from tests.spark.activity import packed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -97,7 +98,7 @@ def collected(spark_session: SparkSession) -> dict[str, pd.DataFrame]:
         "states": states,
         "histories": counted_histories(states),
         "spend": counted_spend(states),
-        "sums": member_sums(states, segments, fits, TODAY, ["all", "kind"]),
+        "sums": member_sums(states, packed(segments), fits, TODAY, ["all", "kind"]),
     }
     return {name: frame.toPandas() for name, frame in found.items()}
 

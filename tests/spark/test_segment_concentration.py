@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clv_lib.contracts.concentration import SEGMENT_CONCENTRATION
+from clv_lib.metrics.member_values import member_values
 from clv_lib.metrics.segment_concentration import segment_concentration
 from clv_lib.periods import monthly_discount_rate
+from tests.spark.activity import packed
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -20,7 +22,10 @@ METRICS = (
     "customer_id string, value_basis string, lifetime_order_count bigint, lifetime_net_amount decimal(28,4),"
     " historic_clv_amount decimal(28,4)"
 )
-PREDICTIONS = "customer_id string, predicted_clv_amount decimal(28,4), total_clv_amount decimal(28,4)"
+PREDICTIONS = (
+    "customer_id string, value_basis string, predicted_clv_amount decimal(28,4), total_clv_amount decimal(28,4),"
+    " churn_probability double"
+)
 SEGMENT_MONTHS = (
     "segment_id string, is_latest boolean, clv_basis string, churned_customer_count_12m bigint,"
     " customer_count_start_12m bigint, lifetime_margin_amount decimal(28,4), lifetime_net_amount decimal(28,4),"
@@ -64,11 +69,14 @@ def by_segment(spark_session: SparkSession) -> dict[str, Row]:
             members.append((customer, segment))
             if segment != "cost:known":
                 total = None if amount is None else amount + 10
-                predicted.append((customer, None if amount is None else Decimal(10), total))
-    found = segment_concentration(
+                predicted.append((customer, "contribution_margin", None if amount is None else Decimal(10), total, 0.5))
+    values = member_values(
         spark_session.createDataFrame(metrics, METRICS),
-        spark_session.createDataFrame(members, "customer_id string, segment_id string"),
+        packed(spark_session.createDataFrame(members, "customer_id string, segment_id string")),
         spark_session.createDataFrame(predicted, PREDICTIONS),
+    )
+    found = segment_concentration(
+        values,
         spark_session.createDataFrame([latest_month(segment) for segment in segments], SEGMENT_MONTHS),
         0.10,
         dt.date(2024, 6, 15),

@@ -7,11 +7,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyspark.sql import functions as F
 
 from clv_lib.contracts.segments import SEGMENT_METRICS
+from clv_lib.metrics.member_values import member_values
+from clv_lib.metrics.movements import with_movements
 from clv_lib.metrics.segment_metrics import segment_metrics
-from clv_lib.metrics.segment_months import with_movements
 from clv_lib.settings.models import Churn
+from tests.spark.activity import activity_of, packed
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -21,7 +24,14 @@ MONTHS = (
     " margin_order_count bigint, first_ordered_date date, last_ordered_date date"
 )
 MEMBERS = "customer_id string, segment_id string"
-PREDICTIONS = "customer_id string, value_basis string, predicted_clv_amount decimal(28,4)"
+PREDICTIONS = (
+    "customer_id string, value_basis string, predicted_clv_amount decimal(28,4), total_clv_amount decimal(28,4),"
+    " churn_probability double"
+)
+METRICS = (
+    "customer_id string, value_basis string, lifetime_order_count bigint, lifetime_net_amount decimal(28,4),"
+    " historic_clv_amount decimal(28,4)"
+)
 
 AS_OF = dt.date(2024, 6, 15)
 CHURN = Churn(inactivity_days=60, lifetime_cap_months=60, confidence_level=0.95)
@@ -72,9 +82,13 @@ PREDICTED = [("a", 10), ("b", 0), ("c", 100)]
 def by_hand(spark_session: SparkSession) -> Table:
     months = spark_session.createDataFrame([*HISTORY, *TWICE, *OTHERS], MONTHS)
     members = spark_session.createDataFrame(MEMBERSHIPS, MEMBERS)
-    predicted = [(customer, "net_revenue", Decimal(value)) for customer, value in PREDICTED]
+    predicted = [(customer, "net_revenue", Decimal(value), Decimal(value), 0.5) for customer, value in PREDICTED]
     predictions = spark_session.createDataFrame(predicted, PREDICTIONS)
-    found = segment_metrics(months, members, predictions, CHURN, 0.10, AS_OF)
+    customers = sorted({customer for customer, _ in MEMBERSHIPS})
+    metrics = spark_session.createDataFrame([(c, "net_revenue", 1, Decimal(1), Decimal(1)) for c in customers], METRICS)
+    values = member_values(metrics, packed(members), predictions)
+    activity = activity_of(months, members, inactivity_days=60, as_of=AS_OF)
+    found = segment_metrics(activity, values, CHURN, 0.10, AS_OF)
     assert dict(found.dtypes) == SEGMENT_METRICS.schema
     return {(row.segment_id, row.period_month): row for row in found.collect()}
 
@@ -230,12 +244,14 @@ def test_leaving_and_coming_back_in_one_month_counts_in_both(by_hand: Table) -> 
 
 def test_movements_do_not_look_beyond_as_of(spark: SparkSession) -> None:
     months = spark.createDataFrame([months_row("a", "01-04", "01-04", 1, 10, None)], MONTHS)
+    months = months.withColumn("active_day_count", F.lit(1))
     before, on_the_day = (with_movements(months, 60, day(as_of)).select("churned_date") for as_of in ("03-03", "03-04"))
     assert [row.churned_date for row in before.unionAll(on_the_day).collect()] == [None, day("03-04")]
 
 
 def test_without_a_model_nothing_is_predicted(spark: SparkSession) -> None:
     months, members = spark.createDataFrame(HISTORY[-1:], MONTHS), spark.createDataFrame([("c", "all:all")], MEMBERS)
-    rows = segment_metrics(months, members, None, CHURN, 0.10, AS_OF).orderBy("period_month").collect()
+    activity = activity_of(months, members, inactivity_days=60, as_of=AS_OF)
+    rows = segment_metrics(activity, None, CHURN, 0.10, AS_OF).orderBy("period_month").collect()
     assert [(row.period_month.month, row.is_latest) for row in rows] == [(5, False), (6, True)]
     assert {fields(row, "predicted_clv_avg", "predicted_customer_count") for row in rows} == {(None, None)}

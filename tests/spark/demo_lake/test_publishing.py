@@ -19,10 +19,12 @@ from clv_lib.cli.publications import move_back
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM
 from clv_lib.contracts.segments import SEGMENTS
+from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.errors import ConflictError, LakeError, QualityGateFailed
 from clv_lib.lake import Pointer, Publication, register_views
 from clv_lib.pipeline import run_all, run_step
 from clv_lib.steps import STEPS
+from tests.spark.scans import counted_scans
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -65,17 +67,20 @@ class Candidate:
     published: Publication
     seen_before: dict[str, tuple[Any, ...]]
     seen_after_step: dict[str, dict[str, tuple[Any, ...]]]
+    scans: dict[str, int]
 
 
 @pytest.fixture(scope="module")
 def candidate(published: Any, tmp_path_factory: pytest.TempPathFactory) -> Candidate:
-    """Every step of a later day but audit and publish, with what readers saw after each of them."""
+    """Every step of a later day but audit and publish: what readers saw after it, its scans of customer_months."""
     demo = published.demo.copy(tmp_path_factory.mktemp("candidate") / "lake").with_less_to_compute()
-    before, after = seen_by_readers(demo.lake), {}
-    for name in STEPS[:-2]:
-        work = step(demo, name)
-        after[name] = seen_by_readers(demo.lake)
-    return Candidate(demo, work.run.run_id, published.outcome.publication, before, after)
+    before, after, scans = seen_by_readers(demo.lake), {}, {}
+    with counted_scans(demo.lake.spark) as counted:
+        for name in STEPS[:-2]:
+            work = step(demo, name)
+            scans[name] = counted.taken(CUSTOMER_MONTHS.name)
+            after[name] = seen_by_readers(demo.lake)
+    return Candidate(demo, work.run.run_id, published.outcome.publication, before, after, scans)
 
 
 @pytest.fixture
@@ -86,6 +91,13 @@ def demo(candidate: Candidate, spark: SparkSession, tmp_path: Path) -> Any:
 
 def test_readers_see_the_old_snapshot_after_every_step(candidate: Candidate) -> None:
     assert candidate.seen_after_step == dict.fromkeys(STEPS[:-2], candidate.seen_before)
+
+
+def test_each_step_reads_the_months_of_customers_once_at_most(candidate: Candidate) -> None:
+    of_gold = {
+        name: candidate.scans[name] for name in ("customers", "segments", "experiments", "economics", "recurring")
+    }
+    assert of_gold == {"customers": 1, "segments": 0, "experiments": 1, "economics": 1, "recurring": 0}
 
 
 def test_a_snapshot_without_an_audit_is_not_published(candidate: Candidate, demo: Any) -> None:
