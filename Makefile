@@ -58,6 +58,10 @@ demo: setup ## Generate demo data, run the whole job on it and print what it say
 test: setup $(DEV_DONE) ## Run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
+.PHONY: test-nights
+test-nights: setup $(DEV_DONE) ## Compare refreshed with rebuilt silver over many generated nights (half an hour)
+	CLV_NIGHTS=20 $(BIN)/python -m pytest -n 0 tests/spark/test_refresh.py $(PYTEST_ARGS)
+
 .PHONY: lint
 lint: $(DEV_DONE) ## ruff, mypy (strict) and the import layers
 	$(BIN)/ruff check .

@@ -208,11 +208,13 @@ def _concerned(work: Workspace, before: concern.Before, seen: Seen) -> tuple[Dat
     become or cease to be their latest order. This is followed until nothing is added.
     """
     orders, refunds = (_changed_keys(work, before, seen, name) for name in _SOURCES)
+    if REFUNDS not in work.sources and not is_by_line(work):
+        return orders, refunds
     sizes = (-1, -1)
     for _ in range(_MOST_STEPS):
         orders, refunds = _with_neighbours(work, before, seen, orders, refunds)
         now = (orders.count(), refunds.count())
-        if now == sizes or not (REFUNDS in work.sources or is_by_line(work)):
+        if now == sizes:
             return orders, refunds
         sizes = now
     raise Untraceable("the changed rows concern others in too long a chain")
@@ -225,7 +227,7 @@ def _changed_keys(work: Workspace, before: concern.Before, seen: Seen, name: str
         keys = keys.unionByName(seen.rows[name].select(concern.key_of(_SOURCES[name].key)))
     if seen.rates is not None:
         keys = keys.unionByName(concern.converted_anew(before, name, seen.rates))
-    return work.keep(keys.distinct())
+    return work.keep_for_joins(keys.distinct())
 
 
 def _with_neighbours(
@@ -237,15 +239,15 @@ def _with_neighbours(
     if is_by_line(work) and _has_line_ids(work):
         lines = required_orders(work).select("order_id", LINE_KEY)
         found.append(concern.orders_sharing_lines(lines, orders, seen.rows.get(ORDERS)))
-    orders = work.keep(union(found).distinct())
-    customers = work.keep(concern.customers_of(before, orders, seen.rows.get(ORDERS)))
+    orders = work.keep_for_joins(union(found).distinct())
+    customers = work.keep_for_joins(concern.customers_of(before, orders, seen.rows.get(ORDERS)))
     if is_by_line(work):
-        orders = work.keep(orders.unionByName(concern.credit_notes_concerned(before, customers)).distinct())
+        orders = work.keep_for_joins(orders.unionByName(concern.credit_notes_concerned(before, customers)).distinct())
         of_lines = orders.where(F.col(concern.KEY) != "").select(F.concat(concern.KEY, F.lit(LINE_REFUND_ENDING)))
         refunds = refunds.union(of_lines)
     if REFUNDS in work.sources:
         refunds = refunds.unionByName(concern.refunds_concerned(before, orders, customers))
-    return orders, work.keep(refunds.distinct())
+    return orders, work.keep_for_joins(refunds.distinct())
 
 
 def _has_line_ids(work: Workspace) -> bool:
@@ -268,7 +270,7 @@ def _rows(work: Workspace, before: concern.Before, seen: Seen, name: str, keys: 
     known = work.keep_any(concern.known_rows(before, name, keys))
     if known is None:
         return work.keep(added)
-    known_keys = known.select(concern.KEY).distinct()
+    known_keys = work.keep_for_joins(known.select(concern.KEY).distinct())
     moved = concern.with_key(added, of.key, known_keys).select(F.to_date(of.instant).alias("row_date"))
     days = known.select("row_date").unionByName(moved).select(F.trunc("row_date", "month").alias("month")).distinct()
     by_line = name == ORDERS and is_by_line(work)

@@ -77,8 +77,8 @@ def _index(work: Workspace, before: concern.Before, concerned: Concerned, orders
         without_order.append(orders.rows.where(F.col("disposition") == REFUND_LINE).select("customer_id"))
     if not without_order:
         return judged
-    customers = work.keep_any(union(without_order).where("customer_id is not null").distinct())
-    if customers is None:
+    customers = work.keep_for_joins(union(without_order).where("customer_id is not null").distinct())
+    if customers.isEmpty():
         return judged
     others = concern.without(before.orders, "order_id", concerned.orders).join(customers, "customer_id", "left_semi")
     known = others.select(
@@ -105,19 +105,19 @@ def _replace_orders(
     """Replace customer_orders where histories change; returns the partitions."""
     was_refunded = concern.with_key(before.refunds, "refund_id", concerned.refunds)
     targets = was_refunded.select(concern.key_of("order_id")).unionByName(refunds.select(concern.key_of("order_id")))
-    others = work.keep(targets.distinct().join(concerned.orders, concern.KEY, "left_anti"))
+    others = work.keep_for_joins(targets.distinct().join(concerned.orders, concern.KEY, "left_anti"))
     accepted = orders.accepted
     revalued = concern.with_key(before.orders, "order_id", others).select(*accepted.columns)
     unchanged_refunds = concern.without(before.refunds, "refund_id", concerned.refunds)
     of_others = concern.with_key(unchanged_refunds, "order_id", others)
     valued = work.keep(refunding.with_refunds(accepted.unionByName(revalued), refunds.unionByName(of_others)))
-    changed = work.keep(concerned.orders.unionByName(others))
+    changed = work.keep_for_joins(concerned.orders.unionByName(others))
 
     were = work.keep(
         concern.with_key(before.orders, "order_id", changed).select("customer_id", *CUSTOMER_ORDERS.partition_by)
     )
     now = valued.select("customer_id", F.trunc("ordered_date", "month").alias("ordered_month"))
-    starts = work.keep(concern.first_changed_months(were, now))
+    starts = work.keep_for_joins(concern.first_changed_months(were, now))
     earliest = starts.agg(F.min("first_month").alias("first_month")).collect()[0]["first_month"]
     if earliest is None:
         return work, []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from pyspark import StorageLevel
+from pyspark.sql import functions as F
 
 from clv_lib.contracts.inputs import CONTRACTS
 from clv_lib.contracts.types import Table
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _WRITTEN_AT_A_TIME = 3
+_MOST_SENT_ROWS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,14 @@ class Workspace:
         """As `keep`, or None if the frame is empty."""
         kept = self.keep(frame)
         return None if kept.isEmpty() else kept
+
+    def keep_for_joins(self, frame: DataFrame) -> DataFrame:
+        """As `keep`, of ids: sent to the executors whole in joins, unless there are very many of them.
+
+        Spark does not know how few rows a frame has that forgot how it came about, and would shuffle the other side.
+        """
+        kept = self.keep(frame)
+        return F.broadcast(kept) if kept.count() <= _MOST_SENT_ROWS else kept
 
     def release(self) -> None:
         """Drop what was kept."""

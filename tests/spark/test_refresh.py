@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from clv_lib.contracts.types import Table
     from clv_lib.pipeline.workspace import Workspace
     from tests.spark.oracle import DataSet
+
+EXAMPLES = int(os.environ.get("CLV_NIGHTS", "1"))
+"""Shops whose nights are compared; `make test-nights` takes more than fit into the suite."""
 
 
 def sources_of(data: DataSet) -> dict[str, list[dict[str, Any]]]:
@@ -43,7 +47,7 @@ def test_refreshed_equals_rebuilt(spark: SparkSession, tmp_path: Path) -> None:
     refreshed: list[str] = []
 
     @settings(
-        max_examples=3,
+        max_examples=EXAMPLES,
         deadline=None,
         derandomize=True,
         database=None,
