@@ -27,11 +27,14 @@ DEV_DONE := $(VENV)/.clv-dev
 JARS_DONE := $(VENV)/.clv-jars
 
 # $(call install,ARGUMENTS): uv if it is there, else the pip of .venv. Both check hashes when the lock file has them.
+# pyspark comes as sources: its 450 MB of JARs, which are compressed already, are packed as they are. Modules are
+# compiled when they are imported, as with uv: a demo needs a tenth of them.
 define install
+	export DIST_EXTRA_CONFIG="$$PWD/requirements/wheels.cfg"; \
 	if command -v uv >/dev/null 2>&1; then \
 	  VIRTUAL_ENV="$$PWD/$(VENV)" uv pip install $(1); \
 	else \
-	  $(BIN)/python -m pip install --disable-pip-version-check $(1); \
+	  $(BIN)/python -m pip install --disable-pip-version-check --no-compile $(1); \
 	fi
 endef
 
