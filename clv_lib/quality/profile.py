@@ -134,6 +134,13 @@ def failing_examples(frame: DataFrame, table: Table, rule_name: str, limit: int 
     return masked.orderBy(*masked.columns).limit(limit)
 
 
+def quarantine_reasons(quarantined: DataFrame) -> DataFrame:
+    """Rows per source and reason (`source_name`, `reason`, `row_count`), most first; a row counts under each reason."""
+    each = quarantined.select("source_name", F.explode("reasons").alias("reason"))
+    counted = each.groupBy("source_name", "reason").agg(F.count(F.lit(1)).alias("row_count"))
+    return counted.orderBy("source_name", F.desc("row_count"), "reason")
+
+
 def _repeated_keys(frame: DataFrame, table: Table) -> DataFrame:
     counted = frame.groupBy(*table.key).agg(F.count(F.lit(1)).alias(_ROWS_OF_KEY))
     return counted.filter(F.col(_ROWS_OF_KEY) > 1)
