@@ -85,6 +85,10 @@ def _cannot_open(name: str, source: Source, error: Exception) -> ContractError:
         step = f"set sources.{name}.format to parquet or csv if it is not a Delta table"
     elif "UNRESOLVED_COLUMN" in text or "PARSE_SYNTAX_ERROR" in text:
         step = f"correct sources.{name}.filter: it is SQL over the source's own columns"
+    elif isinstance(error, FileNotFoundError):
+        step = "the file is empty or the folder holds no file of this format: put rows there, or name another place"
+    elif "No FileSystem for scheme" in text or "FileSystem not found" in text:
+        step = "Spark lacks the connector of this kind of place; for s3a:// see the section on S3 in ARCHITECTURE.md"
     else:
         step = f"check sources.{name}.table and the rights of this user; `clv doctor` shows what opens"
     return ContractError(

@@ -278,6 +278,8 @@ def _next_step(text: str) -> str:
         return "a data file is damaged: restore it, or run again with the source or table repaired"
     if "PATH_NOT_FOUND" in text or "DELTA_TABLE_NOT_FOUND" in text or "TABLE_OR_VIEW_NOT_FOUND" in text:
         return "nothing has been published there yet: run `clv run` first, or check `lake`"
+    if "No FileSystem for scheme" in text or "FileSystem not found" in text:
+        return "Spark lacks the connector of this kind of place; for s3a:// see the section on S3 in ARCHITECTURE.md"
     if "Permission denied" in text or "AccessDenied" in text:
         return "give this user write access, or point `lake` elsewhere; `clv doctor` checks it"
     return "see the error above; nothing was published, and running again is safe"
