@@ -18,7 +18,7 @@ from clv_lib.errors import QualityGateFailed
 from clv_lib.lake import Pointer, Publication, create_catalog_views, reported
 from clv_lib.pipeline.intake import LINE_REFUNDS
 from clv_lib.quality.expectations import SourceIntake, expectations, quarantine_name, source_intakes
-from clv_lib.quality.gate import Verdict, judge, refuse
+from clv_lib.quality.gate import Verdict, judge, prepare, refuse
 from clv_lib.quality.profile import (
     UNIQUE_KEY,
     TableProfile,
@@ -56,7 +56,8 @@ def audit(work: Workspace) -> Verdict:
 def stored_profiles(work: Workspace) -> dict[str, TableProfile]:
     """The profile of each audited table by its name; the first that cannot be taken ends it, with its error."""
     profiles = {}
-    with ThreadPoolExecutor(max_workers=_PROFILES_AT_A_TIME) as pool:
+    with ThreadPoolExecutor(max_workers=_PROFILES_AT_A_TIME + 1) as pool:
+        pool.submit(prepare)
         for found in pool.map(lambda table: stored_profile(work, table), AUDITED_TABLES):
             profiles[found.table_name] = found
             if not len(profiles) % _PROFILES_PER_LINE:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from clv_lib.errors import Fault, QualityGateFailed
@@ -70,6 +72,14 @@ class Verdict:
         """Results to be shown that do not stop it."""
         stopping = self.errors
         return tuple(r for r in self.results if not r.is_success and r not in stopping)
+
+
+def prepare() -> None:
+    """Import Great Expectations while something else is waited for. `judge` tells of what fails here."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # versions before 1.24 report usage on import
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import_module("great_expectations")
 
 
 def judge(expected: Sequence[Expectation]) -> Verdict:
