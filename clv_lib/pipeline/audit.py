@@ -48,6 +48,8 @@ def audit(work: Workspace) -> Verdict:
     expected = expectations(AUDITED_TABLES, profiles, IDENTITIES, work.settings.gate, intakes)
     verdict = judge(expected)
     work.write(DATA_QUALITY_RESULTS, work.frame(DATA_QUALITY_RESULTS, _rows(work, verdict)))
+    if verdict.problem:
+        raise refuse(verdict)
     if verdict.status == "failed":
         raise refuse(verdict, _examples(work, verdict), _explained(work, verdict, accounts))
     return verdict
@@ -129,9 +131,9 @@ def _examples(work: Workspace, verdict: Verdict) -> dict[tuple[str, str], list[s
 
 def _explained(work: Workspace, verdict: Verdict, accounts: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str], str]:
     """Why rows of a source were quarantined, and what became of the orders where none was left."""
-    broken = {(one.expectation.table_name, one.expectation.name) for one in verdict.errors}
+    broken = {one.expectation.kind for one in verdict.errors if one.expectation.table_name == QUARANTINED_ROWS.name}
     reasons: dict[str, list[str]] = defaultdict(list)
-    if any(table == QUARANTINED_ROWS.name for table, _ in broken):
+    if "quarantine" in broken and "structure" not in broken:
         for source, reason, rows in quarantine_reasons(work.read(QUARANTINED_ROWS)).collect():
             reasons[source].append(f"{reason} {rows:,}")
     explained = {
@@ -143,7 +145,7 @@ def _explained(work: Workspace, verdict: Verdict, accounts: Sequence[tuple[Any, 
         if source == "orders" and disposition != "input":
             became[disposition] += rows
     told = ", ".join(f"{disposition} {rows:,}" for disposition, rows in sorted(became.items()))
-    return {**explained, (CUSTOMER_ORDERS.name, "row_count"): f"what became of the rows of orders: {told}"}
+    return {**explained, (CUSTOMER_ORDERS.name, "row_count"): f"rows of orders: {told or 'none'}"}
 
 
 def require_passed_audit(work: Workspace) -> None:
