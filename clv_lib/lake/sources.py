@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clv_lib.errors import ContractError
-from clv_lib.lake.tables import absolute, first_line
+from clv_lib.lake.tables import MISSING_CONNECTOR, absolute, first_line
 from clv_lib.settings.sources import Source
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _cannot_open(name: str, source: Source, error: Exception) -> ContractError:
     elif isinstance(error, FileNotFoundError):
         step = "the file is empty or the folder holds no file of this format: put rows there, or name another place"
     elif "No FileSystem for scheme" in text or "FileSystem not found" in text:
-        step = "Spark lacks the connector of this kind of place; for s3a:// see the section on S3 in ARCHITECTURE.md"
+        step = MISSING_CONNECTOR
     else:
         step = f"check sources.{name}.table and the rights of this user; `clv doctor` shows what opens"
     return ContractError(
