@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests at a time. Each worker starts its own Spark with up to 1 GiB of heap.
+# Tests at a time. Each worker starts its own Spark with up to 2 GiB of heap.
 WORKERS ?= 2
 PYTEST_ARGS ?=
 # Orders that `make bench` generates, and customers that `make bench-models` simulates.
