@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests at a time. Each worker starts its own Spark with up to 1 GiB of heap.
+# Tests at a time. Each worker starts its own Spark with up to 2 GiB of heap.
 WORKERS ?= 2
 PYTEST_ARGS ?=
 # Orders that `make bench` generates, and customers that `make bench-gold` and `make bench-models` simulate.
@@ -29,11 +29,14 @@ DEV_DONE := $(VENV)/.clv-dev
 JARS_DONE := $(VENV)/.clv-jars
 
 # $(call install,ARGUMENTS): uv if it is there, else the pip of .venv. Both check hashes when the lock file has them.
+# pyspark comes as sources: its 450 MB of JARs, which are compressed already, are packed as they are. Modules are
+# compiled when they are imported, as with uv: a demo needs a tenth of them.
 define install
+	export DIST_EXTRA_CONFIG="$$PWD/requirements/wheels.cfg"; \
 	if command -v uv >/dev/null 2>&1; then \
 	  VIRTUAL_ENV="$$PWD/$(VENV)" uv pip install $(1); \
 	else \
-	  $(BIN)/python -m pip install --disable-pip-version-check $(1); \
+	  $(BIN)/python -m pip install --disable-pip-version-check --no-compile $(1); \
 	fi
 endef
 

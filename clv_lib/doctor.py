@@ -239,12 +239,15 @@ def clock_check(now: dt.datetime, stored_at: float | None) -> Check:
 def _lake(spark: SparkSession, settings: Settings) -> Check:
     """Write, read and remove a tiny table; the storage's clock is checked on the way."""
     from clv_lib.lake import Lake
+    from clv_lib.lake.tables import MISSING_CONNECTOR
     from clv_lib.lake.trial import try_writing
 
     began = time.monotonic()
     try:
         stored_at = try_writing(Lake(spark, settings.lake, is_path=settings.lake_is_path))
     except LakeError as error:
+        if error.next_step == MISSING_CONNECTOR:
+            return failed("lake", error)
         step = f"give this user the right to write to {settings.lake}, or point `lake` elsewhere"
         return replace(failed("lake", error), next_step=step)
     clock = clock_check(dt.datetime.now(dt.timezone.utc), stored_at)

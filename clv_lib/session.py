@@ -33,6 +33,10 @@ Launch = Literal["python", "spark-submit", "platform"]
 # PySpark prints each failed query with its whole plan there, literals included, which may be personal data.
 _LOGGERS_OF_QUERY_PLANS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
+# PySpark asks the JVM for these names anew at each use, some in every expression, and the JVM then looks through all of
+# its JARs for each package that a short name may lie in.
+_CLASSES_OFTEN_ASKED = ("functions", "PythonUtils", "PythonSQLUtils", "org.apache.spark.sql.functions")
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -74,6 +78,7 @@ def build_session(app_name: str, spark_conf: Mapping[str, str] | None = None) ->
         spark = _platform_session(app_name, user)
     _install_delta_errors()
     _check_applied(spark)
+    _remember_classes(spark)
     for name in _LOGGERS_OF_QUERY_PLANS:
         logging.getLogger(name).disabled = True
     return spark
@@ -230,6 +235,19 @@ def _install_delta_errors() -> None:
             where=sys.executable,
             next_step=f"pip install delta-spark=={jars.PINNED_DELTA_VERSION}",
         ) from error
+
+
+def _remember_classes(spark: SparkSession) -> None:
+    """Keep what the JVM answers as attributes of Python's view of it; a session without a JVM of its own has none."""
+    from py4j.java_gateway import JavaClass
+
+    jvm = getattr(spark, "_jvm", None)
+    if jvm is None:
+        return
+    for name in _CLASSES_OFTEN_ASKED:
+        found = getattr(jvm, name)
+        if isinstance(found, JavaClass):  # another version of Spark may have none of this name
+            setattr(jvm, name, found)
 
 
 def _check_applied(spark: SparkSession) -> None:

@@ -47,6 +47,8 @@ LOCAL_CONF: Mapping[str, str] = {
     "spark.ui.retainedStages": "20",
     "spark.ui.retainedTasks": "200",
     "spark.ui.showConsoleProgress": "false",
+    # The text of each plan is for the UI, too; this form is written in one pass.
+    "spark.sql.ui.explainMode": "simple",
     "spark.log.level": "ERROR",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",

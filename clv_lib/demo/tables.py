@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from clv_lib.errors import ConfigurationError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from clv_lib.settings.sources import Source, Sources
 
 _LOGGER = logging.getLogger("clv")
+_WRITTEN_AT_A_TIME = 3
 
 SCHEMAS: Mapping[str, str] = {
     "orders": (
@@ -77,9 +79,13 @@ def write_sources(spark: SparkSession, sources: Sources, parameters: DemoParamet
     from clv_lib.demo.generator import generate
 
     frames = generate(parameters).tables()
-    for name in wanted:
+
+    def write(name: str) -> None:
         write_frame(spark, configured[name], frames[name], SCHEMAS[name])
         _say(f"wrote source {name}: {len(frames[name]):,} rows to {configured[name].table}")
+
+    with ThreadPoolExecutor(max_workers=_WRITTEN_AT_A_TIME) as pool:
+        list(pool.map(write, wanted))  # raises what the first failed write raised
     return tuple(wanted)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clv_lib.errors import ContractError
-from clv_lib.lake.tables import absolute, first_line
+from clv_lib.lake.tables import MISSING_CONNECTOR, absolute, first_line
 from clv_lib.settings.sources import Source
 
 if TYPE_CHECKING:
@@ -82,9 +82,13 @@ def _cannot_open(name: str, source: Source, error: Exception) -> ContractError:
     if "versionAsOf" in text or "DELTA_VERSION_NOT_FOUND" in text or "time travel" in text.lower():
         step = "the version that this run had read is gone; start a new run"
     elif "DELTA_MISSING_DELTA_TABLE" in text or "is not a Delta table" in text:
-        step = f"set sources.{name}.format to parquet or csv if it is not a Delta table"
+        step = f"check sources.{name}.table, and set sources.{name}.format where files of parquet or csv lie there"
     elif "UNRESOLVED_COLUMN" in text or "PARSE_SYNTAX_ERROR" in text:
         step = f"correct sources.{name}.filter: it is SQL over the source's own columns"
+    elif isinstance(error, FileNotFoundError):
+        step = "the file is empty or the folder holds no file of this format: put rows there, or name another place"
+    elif "No FileSystem for scheme" in text or "FileSystem not found" in text:
+        step = MISSING_CONNECTOR
     else:
         step = f"check sources.{name}.table and the rights of this user; `clv doctor` shows what opens"
     return ContractError(

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
 
 SNAPSHOT_COLUMN = "snapshot_id"
+MISSING_CONNECTOR = (
+    "Spark lacks the connector of this kind of place; for s3a:// see the section on S3 in ARCHITECTURE.md"
+)
+"""What to do where Hadoop does not know a kind of file system."""
 _SNAPSHOT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 _READABLE_BY_ALL = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
 _BAD_VALUES = ("CAST_INVALID_INPUT", "DIVIDE_BY_ZERO", "NUMERIC_VALUE_OUT_OF_RANGE", "ARITHMETIC_OVERFLOW")
@@ -309,6 +313,8 @@ def _next_step(text: str) -> str:
         return "a data file is damaged: restore it, or run again with the source or table repaired"
     if "PATH_NOT_FOUND" in text or "DELTA_TABLE_NOT_FOUND" in text or "TABLE_OR_VIEW_NOT_FOUND" in text:
         return "nothing has been published there yet: run `clv run` first, or check `lake`"
+    if "No FileSystem for scheme" in text or "FileSystem not found" in text:
+        return MISSING_CONNECTOR
     if "Permission denied" in text or "AccessDenied" in text:
         return "give this user write access, or point `lake` elsewhere; `clv doctor` checks it"
     return "see the error above; nothing was published, and running again is safe"

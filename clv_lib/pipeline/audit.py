@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clv_lib.contracts import PUBLISHED_TABLES
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.contracts.identities import IDENTITIES
-from clv_lib.contracts.silver import CONSERVATION
+from clv_lib.contracts.silver import CONSERVATION, CUSTOMER_ORDERS, QUARANTINED_ROWS
 from clv_lib.contracts.types import Table
 from clv_lib.errors import QualityGateFailed
-from clv_lib.lake import Pointer, Publication, create_catalog_views
+from clv_lib.lake import Pointer, Publication, create_catalog_views, reported
 from clv_lib.pipeline.order_states import LINE_REFUNDS
-from clv_lib.quality.expectations import SourceIntake, expectations, source_intakes
-from clv_lib.quality.gate import Verdict, judge, refuse
+from clv_lib.quality.expectations import SourceIntake, expectations, quarantine_name, source_intakes
+from clv_lib.quality.gate import Verdict, judge, prepare, refuse
 from clv_lib.quality.profile import (
     UNIQUE_KEY,
     TableProfile,
     duplicate_keys,
     failing_examples,
     profile,
+    quarantine_reasons,
     structure_faults,
     table_profile,
 )
@@ -32,22 +34,37 @@ if TYPE_CHECKING:
     from clv_lib.pipeline.workspace import Workspace
 
 _PROFILES_AT_A_TIME = 4
+_PROFILES_PER_LINE = 10
+_WITH_EXAMPLES = 5
+_REASONS_TOLD = 5
 AUDITED_TABLES: tuple[Table, ...] = tuple(table for table in PUBLISHED_TABLES if table != DATA_QUALITY_RESULTS)
 
 
 def audit(work: Workspace) -> Verdict:
     """Judge the stored tables of the run and write data_quality_results; QualityGateFailed if refused."""
-    with ThreadPoolExecutor(max_workers=_PROFILES_AT_A_TIME) as pool:
-        found = pool.map(lambda table: stored_profile(work, table), AUDITED_TABLES)
-    profiles = {profile.table_name: profile for profile in found}
+    profiles = stored_profiles(work)
     accounts = [tuple(row) for row in work.read(CONSERVATION).collect()]
     intakes = of_whole_sources(source_intakes(accounts))
     expected = expectations(AUDITED_TABLES, profiles, IDENTITIES, work.settings.gate, intakes)
     verdict = judge(expected)
     work.write(DATA_QUALITY_RESULTS, work.frame(DATA_QUALITY_RESULTS, _rows(work, verdict)))
+    if verdict.problem:
+        raise refuse(verdict)
     if verdict.status == "failed":
-        raise refuse(verdict, _examples(work, verdict))
+        raise refuse(verdict, _examples(work, verdict), _explained(work, verdict, accounts))
     return verdict
+
+
+def stored_profiles(work: Workspace) -> dict[str, TableProfile]:
+    """The profile of each audited table by its name; the first that cannot be taken ends it, with its error."""
+    profiles = {}
+    with ThreadPoolExecutor(max_workers=_PROFILES_AT_A_TIME + 1) as pool:
+        pool.submit(prepare)
+        for found in pool.map(lambda table: stored_profile(work, table), AUDITED_TABLES):
+            profiles[found.table_name] = found
+            if not len(profiles) % _PROFILES_PER_LINE:
+                work.progress.info(f"read back {len(profiles)} of {len(AUDITED_TABLES)} tables")
+    return profiles
 
 
 def of_whole_sources(intakes: Sequence[SourceIntake]) -> tuple[SourceIntake, ...]:
@@ -60,14 +77,15 @@ def of_whole_sources(intakes: Sequence[SourceIntake]) -> tuple[SourceIntake, ...
 
 
 def stored_profile(work: Workspace, table: Table) -> TableProfile:
-    """One pass over the stored rows of a table, and one group-by for its key."""
-    stored = work.read(table)
-    faults = structure_faults(stored.schema, table)
-    if faults:
-        return table_profile(table, None, faults=faults)
-    measured = profile(stored, table)
-    keys = duplicate_keys(stored, table)
-    row = (measured if keys is None else measured.crossJoin(keys)).collect()[0].asDict()
+    """One pass over the stored rows of a table, and one group-by for its key; LakeError if they cannot be read."""
+    with reported(work.lake.place(table), "read back"):
+        stored = work.read(table)
+        faults = structure_faults(stored.schema, table)
+        if faults:
+            return table_profile(table, None, faults=faults)
+        measured = profile(stored, table)
+        keys = duplicate_keys(stored, table)
+        row = (measured if keys is None else measured.crossJoin(keys)).collect()[0].asDict()
     return table_profile(table, row, row.get("duplicate_key_count"))
 
 
@@ -101,14 +119,33 @@ def _examples(work: Workspace, verdict: Verdict) -> dict[tuple[str, str], list[s
     """Hashed keys of a few broken rows per broken row rule."""
     tables = {table.name: table for table in AUDITED_TABLES}
     examples = {}
-    for result in verdict.errors[:5]:
-        broken = result.expectation
+    of_rows = [one.expectation for one in verdict.errors if one.expectation.kind in ("rule", "key")]
+    for broken in of_rows[:_WITH_EXAMPLES]:
         table = tables.get(broken.table_name)
         names = {rule.name for rule in table.all_rules()} | {UNIQUE_KEY} if table else set()
         if table is not None and broken.name in names:
             rows = failing_examples(work.read(table), table, broken.name).collect()
             examples[(broken.table_name, broken.name)] = [" ".join(str(value) for value in row) for row in rows]
     return examples
+
+
+def _explained(work: Workspace, verdict: Verdict, accounts: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str], str]:
+    """Why rows of a source were quarantined, and what became of the orders where none was left."""
+    broken = {one.expectation.kind for one in verdict.errors if one.expectation.table_name == QUARANTINED_ROWS.name}
+    reasons: dict[str, list[str]] = defaultdict(list)
+    if "quarantine" in broken and "structure" not in broken:
+        for source, reason, rows in quarantine_reasons(work.read(QUARANTINED_ROWS)).collect():
+            reasons[source].append(f"{reason} {rows:,}")
+    explained = {
+        (QUARANTINED_ROWS.name, quarantine_name(source, "max")): f"by reason: {', '.join(told[:_REASONS_TOLD])}"
+        for source, told in reasons.items()
+    }
+    became: dict[str, int] = defaultdict(int)
+    for source, _, disposition, rows, _ in accounts:
+        if source == "orders" and disposition != "input":
+            became[disposition] += rows
+    told = ", ".join(f"{disposition} {rows:,}" for disposition, rows in sorted(became.items()))
+    return {**explained, (CUSTOMER_ORDERS.name, "row_count"): f"rows of orders: {told or 'none'}"}
 
 
 def require_passed_audit(work: Workspace) -> None:

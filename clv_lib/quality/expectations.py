@@ -222,11 +222,16 @@ def _of_source(source: SourceIntake, limits: Gate) -> Iterator[Expectation]:
     yield _quarantine(source, "max", "error", limits.max_quarantined_rate)
 
 
+def quarantine_name(source_name: str, word: str) -> str:
+    """The name of the expectation over the quarantined share of a source; `word` is warn or max."""
+    return f"{source_name}_{word}_quarantined_ppm"
+
+
 def _quarantine(source: SourceIntake, word: str, severity: Severity, rate: float) -> Expectation:
     ppm = _ppm(source.quarantined_rows, source.input_rows)
     return Expectation(
         table_name="quarantined_rows",
-        name=f"{source.source_name}_{word}_quarantined_ppm",
+        name=quarantine_name(source.source_name, word),
         meaning=f"quarantined rows of {source.source_name} stay within gate.{word}_quarantined_rate ({rate})",
         severity=severity,
         kind="quarantine",

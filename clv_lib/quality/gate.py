@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from clv_lib.errors import Fault, QualityGateFailed
@@ -24,6 +26,8 @@ CEILING = 10**15
 
 _SHOWN_FAULTS = 10
 _SHOWN_EXAMPLES = 5
+# Causes before what follows from them: bad rows of a source leave tables empty, an unknown column leaves sums unequal.
+_TOLD_FIRST: tuple[Kind, ...] = ("structure", "quarantine", "conservation", "row_count", "key", "rule", "identity")
 
 _NEXT_STEPS: dict[Kind, str] = {
     "structure": "run again with the version of clv that wrote the lake, or give this version a lake of its own",
@@ -70,6 +74,14 @@ class Verdict:
         return tuple(r for r in self.results if not r.is_success and r not in stopping)
 
 
+def prepare() -> None:
+    """Import Great Expectations while something else is waited for. `judge` tells of what fails here."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # versions before 1.24 report usage on import
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import_module("great_expectations")
+
+
 def judge(expected: Sequence[Expectation]) -> Verdict:
     """Let Great Expectations compare each observed integer with its bounds.
 
@@ -96,17 +108,30 @@ def judge(expected: Sequence[Expectation]) -> Verdict:
     return Verdict("warned" if worst == "warning" else "failed", results)
 
 
-def refuse(verdict: Verdict, examples: Mapping[tuple[str, str], Sequence[str]] | None = None) -> QualityGateFailed:
+def refuse(
+    verdict: Verdict,
+    examples: Mapping[tuple[str, str], Sequence[str]] | None = None,
+    explained: Mapping[tuple[str, str], str] | None = None,
+) -> QualityGateFailed:
     """The error of a failed verdict: which table and rule, how many rows, what was allowed, and what to do.
 
-    `examples` maps (table name, expectation name) to hashed keys from `failing_examples`; at most 5 are shown.
+    By (table name, expectation name), `examples` are hashed keys from `failing_examples`, of which at most 5 are shown,
+    and `explained` is a line on what led to it. Causes come first; of empty tables only the first is told in full.
     """
-    errors = verdict.errors
-    faults = [_fault(result, (examples or {}).get(_key(result), ())) for result in errors[:_SHOWN_FAULTS]]
+    errors = sorted(verdict.errors, key=lambda result: _TOLD_FIRST.index(result.expectation.kind))
+    empty = [one for one in errors if one.expectation.kind == "row_count" and not one.problem]
+    told = [one for one in errors if one not in empty[1:]]
+    faults = [
+        _fault(one, (examples or {}).get(_key(one), ()), (explained or {}).get(_key(one), ""))
+        for one in told[:_SHOWN_FAULTS]
+    ]
+    if len(told) > _SHOWN_FAULTS:
+        faults.append(Fault(f"and {len(told) - _SHOWN_FAULTS} more"))
+    if empty[1:]:
+        names = ", ".join(one.expectation.table_name for one in empty[1:])
+        faults.append(Fault(f"no rows either in {names}"))
     if verdict.problem:
         faults = [Fault(verdict.problem, next_step="check the installed great-expectations with: clv doctor")]
-    elif len(errors) > _SHOWN_FAULTS:
-        faults.append(Fault(f"and {len(errors) - _SHOWN_FAULTS} more"))
     tables = len({result.expectation.table_name for result in errors})
     what = f"the quality gate refused the candidate: {len(errors)} broken in {tables} table{'s' if tables != 1 else ''}"
     return QualityGateFailed(
@@ -205,9 +230,11 @@ def _key(result: ExpectationResult) -> tuple[str, str]:
     return result.expectation.table_name, result.expectation.name
 
 
-def _fault(result: ExpectationResult, examples: Sequence[str]) -> Fault:
+def _fault(result: ExpectationResult, examples: Sequence[str], explained: str) -> Fault:
     one = result.expectation
     found = result.problem or _found(one)
+    if explained:
+        found += f"\n{explained}"
     if examples:
         found += f"\nkeys (hashed): {', '.join(examples[:_SHOWN_EXAMPLES])}"
     return Fault(f"{one.table_name}: {one.name}: {one.meaning}", "", _allowed(one), found, _NEXT_STEPS[one.kind])

@@ -88,6 +88,7 @@ def _expected(error: ErrorDetails) -> str:
         "int_from_float": "a whole number",
         "bool_parsing": "true or false",
         "bool_type": "true or false",
+        "too_short": f"at least {error.get('ctx', {}).get('min_length')} of them",
     }
     return named.get(error["type"], _lower_first(text))
 
@@ -109,10 +110,18 @@ def _fault(error: ErrorDetails, values: Any, origins: Mapping[Place, str]) -> Fa
         expected = did_you_mean(given, types_known) if isinstance(given, str) else f"one of: {', '.join(types_known)}"
         return Fault("this segment type does not exist", f"{name}.type ({origin})", expected, _found(given, place))
     if kind == "missing":
-        descriptions = [model.model_fields[str(place[-1])].description for model in _models_at(place[:-1], values)
-                        if place[-1] in model.model_fields]  # fmt: skip
-        return Fault(f"{name} is missing", where, expected=next(filter(None, descriptions), ""))
+        return _missing(place, name, where, values)
     return Fault(f"{name} cannot be used", where, _expected(error), _found(error["input"], place))
+
+
+def _missing(place: Place, name: str, where: str, values: Any) -> Fault:
+    """What the key says, and an example of it if its field has one."""
+    key = str(place[-1])
+    fields = [model.model_fields[key] for model in _models_at(place[:-1], values) if key in model.model_fields]
+    description = next((field.description for field in fields if field.description), "")
+    examples = [example for field in fields for example in field.examples or ()]
+    step = f"add it, such as {key}: {examples[0]}" if examples else ""
+    return Fault(f"{name} is missing", where, expected=description, next_step=step)
 
 
 def _short_found(value: Any, place: Place) -> str:
@@ -121,5 +130,11 @@ def _short_found(value: Any, place: Place) -> str:
 
 
 def validation_faults(error: ValidationError, values: Any, origins: Mapping[Place, str]) -> list[Fault]:
-    """One fault per thing that pydantic refused, in the order of the models' fields."""
-    return [_fault(details, values, origins) for details in error.errors(include_url=False)]
+    """One fault per thing that pydantic refused, in the order of the models' fields.
+
+    A list whose members were refused is not said to be too short as well.
+    """
+    found = error.errors(include_url=False)
+    parents = {details["loc"][:-1] for details in found}
+    told = [details for details in found if not (details["type"] == "too_short" and details["loc"] in parents)]
+    return [_fault(details, values, origins) for details in told]

@@ -118,7 +118,9 @@ def _no_such_file(path: Path) -> ConfigurationError:
         )
     folder = path.parent
     others = sorted(p.name for p in folder.glob("*.y*ml")) if folder.is_dir() else []
-    close = nearest(path.name, others) or (others[0] if len(others) == 1 else None)
+    by_stem = {Path(name).stem: name for name in others}
+    like = nearest(path.stem, by_stem)
+    close = by_stem[like] if like else (others[0] if len(others) == 1 else None)
     return ConfigurationError(
         "the configuration file does not exist",
         where=str(path),

@@ -135,9 +135,15 @@ class Gate(Section):
 class Settings(Section):
     """Everything that a run is told, besides --as-of."""
 
-    lake: str = Field(description="Where clv writes: a path, a URI such as s3a://bucket/clv, schema or catalog.schema.")
-    reporting: Reporting = Field(description="Currency and time zone of the published figures.")
-    sources: Sources = Field(description="The input tables.")
+    lake: str = Field(
+        description="Where clv writes: a path, a URI such as s3a://bucket/clv, schema or catalog.schema.",
+        examples=["./build/lake"],
+    )
+    reporting: Reporting = Field(
+        description="Currency and time zone of the published figures.",
+        examples=["{currency: GBP, time_zone: Europe/London}"],
+    )
+    sources: Sources = Field(description="The input tables.", examples=["{orders: {table: ./orders}}"])
     orders: Orders = Field(default_factory=Orders, description="Which orders count.")
     churn: Churn = Field(default_factory=Churn, description="When a customer counts as lost.")
     segments: tuple[SegmentType, ...] = Field(

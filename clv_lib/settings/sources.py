@@ -92,7 +92,7 @@ class OrdersSource(Source):
 class Sources(Section):
     """Where the inputs are. What depends on a source that is not given is absent, with a reason."""
 
-    orders: OrdersSource = Field(description="Orders or order lines.")
+    orders: OrdersSource = Field(description="Orders or order lines.", examples=["{table: ./orders}"])
     refunds: Source | None = Field(default=None, description="Refunds of orders.")
     customers: Source | None = Field(default=None, description="Attributes of customers.")
     customer_attributes_history: Source | None = Field(

@@ -23,6 +23,7 @@ from clv_lib.quality.profile import (
     failing_examples,
     is_broken,
     profile,
+    quarantine_reasons,
     structure_faults,
     table_profile,
 )
@@ -162,6 +163,12 @@ def test_duplicate_keys_are_counted_with_their_surplus_rows(spark: SparkSession)
     examples = {tuple(row) for row in failing_examples(frame, table, UNIQUE_KEY).collect()}
     assert examples == {(_hash("a"), _hash("2024-01-01")), (None, _hash("2024-01-01"))}
     assert duplicate_keys(frame, TABLES["quarantined_rows"]) is None
+
+
+def test_reasons_of_quarantine_are_counted_by_source(spark: SparkSession):
+    reasons = [("orders", ["b", "a"]), ("orders", ["b"]), ("refunds", ["a"])]
+    counted = quarantine_reasons(spark.createDataFrame(reasons, "source_name string, reasons array<string>"))
+    assert [tuple(row) for row in counted.collect()] == [("orders", "b", 2), ("orders", "a", 1), ("refunds", "a", 1)]
 
 
 def test_the_structure_is_compared_to_the_scale(spark: SparkSession):

@@ -29,6 +29,10 @@ def test_plans_of_failed_queries_are_not_printed(spark: SparkSession) -> None:
         assert logging.getLogger(name).disabled
 
 
+def test_the_jvm_is_not_asked_again_for_the_functions_of_expressions(spark: SparkSession) -> None:
+    assert {"functions", "PythonUtils", "org.apache.spark.sql.functions"} <= set(vars(spark._jvm))
+
+
 def test_a_running_session_is_joined(spark: SparkSession) -> None:
     assert build_session("another") is spark
 

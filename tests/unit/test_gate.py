@@ -389,3 +389,16 @@ def test_a_refusal_of_very_much_is_short():
     verdict = judge([one(1, name=f"rule_{n}") for n in range(30)])
     text = str(refuse(verdict))
     assert "30 broken" in text and "and 20 more" in text and len(text.splitlines()) < 60
+
+
+def test_a_refusal_tells_causes_first_and_empty_tables_once():
+    bad_rows = (SourceIntake("orders", 400, 400, {"rows": 0}),)
+    nothing = (sales(row_count=0, measures={"net": None}), books(None, row_count=0))
+    verdict = judge(expected_of(*nothing, intake=bad_rows))
+    why = {("quarantined_rows", "orders_max_quarantined_ppm"): "by reason: net_amount_is_a_number 400"}
+    text = str(refuse(verdict, explained=why))
+    lines = [line.strip() for line in text.splitlines()]
+    assert lines[1].startswith("1. quarantined_rows: orders_max_quarantined_ppm")
+    assert "400 of 400 rows, 1000000 per million" in text and "by reason: net_amount_is_a_number 400" in lines
+    assert lines.index("by reason: net_amount_is_a_number 400") < lines.index("2. sales: row_count: the table has rows")
+    assert "3. no rows either in books" in lines

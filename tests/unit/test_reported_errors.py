@@ -20,6 +20,11 @@ CASES = {
         EnvironmentFault,
         "free some space",
     ),
+    "no connector": (
+        PySparkException("java.lang.ClassNotFoundException: Class org.apache.hadoop.fs.s3a.S3AFileSystem not found"),
+        LakeError,
+        "see the section on S3",
+    ),
     "a damaged file": (PySparkException("[FAILED_READ_FILE] part-0.parquet"), LakeError, "damaged"),
     "two writers": (ConcurrentAppendException("Files were added"), ConflictError, "run again"),
 }

@@ -177,6 +177,7 @@ BAD = {
     "unknown key": ("grain: line", "grian: line", ["unknown key grian", "did you mean grain?", "conf/my.yaml:6"]),
     "unknown section": ("lake:", "lakes:", ["unknown key lakes", "did you mean lake?", "lake is missing"]),
     "wrong choice": ("grain: line", "grain: lines", ["sources.orders.grain", "'order' or 'line'", '"lines"']),
+    "no section": ("reporting: {currency: gbp, time_zone: Europe/London}\n", "", ["such as reporting: {currency:"]),
     "no currency": ("currency: gbp, ", "", ["reporting.currency is missing", "ISO 4217", "conf/my.yaml:2"]),
     "currency": ("gbp", "pound", ["not a currency code", "such as GBP or EUR", '"POUND"'.lower()]),
     "norway": ("gbp", "no", ["reporting.currency", "quote it", "false"]),
@@ -285,6 +286,11 @@ def test_overrides_of_places_that_do_not_exist(override: str, says: str) -> None
     assert says in refused(GOOD, override)
 
 
+def test_a_list_of_refused_values_is_not_said_to_be_empty_as_well() -> None:
+    assert "1 fault" in refused(GOOD, "predictions.horizons_days=[abc]")
+    assert "at least 1 of them" in refused(GOOD, "predictions.horizons_days=[]")
+
+
 def test_an_index_outside_of_the_list_is_told() -> None:
     assert "an index is below 1" in refused(GOOD + "segments: [{type: rfm}]\n", "segments.4.name=x")
 
@@ -306,6 +312,9 @@ def test_a_missing_file_is_told_with_its_neighbour(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_settings(tmp_path / "dmo.yaml")
     assert f"did you mean {tmp_path / 'demo.yaml'}?" in str(caught.value)
+    (tmp_path / "other.yaml").write_text(GOOD)
+    with pytest.raises(ConfigurationError, match="give the path of a YAML file"):
+        load_settings(tmp_path / "nope.yaml")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

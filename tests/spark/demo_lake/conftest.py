@@ -1,8 +1,11 @@
-"""A published lake of demo data, made once per test process; tests that change a lake take a copy of it."""
+"""A published lake of demo data, made once for all test processes; tests that change a lake take a copy of it."""
 
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
+import os
+import pickle
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,20 +89,39 @@ class Published:
 
 @pytest.fixture(scope="session")
 def published(spark_session: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Published:
-    """Demo data of 300 customers, run once. Read it, or work on `published.demo.copy(folder)`."""
-    from clv_lib.demo.tables import write_sources
-    from clv_lib.pipeline import open_lake, run_all
+    """Demo data of 300 customers, run once for all test processes; the first that comes makes it, others wait.
+
+    Read it, or work on `published.demo.copy(folder)`.
+    """
+    from clv_lib.pipeline import open_lake
     from clv_lib.settings import load_settings
 
-    folder = tmp_path_factory.mktemp("demo")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # the folder of a process lies in that of all of them
+    folder = shared / "demo"
     overrides = [f"lake={folder / 'lake'}", *(f"sources.{name}.table={folder / name}" for name in SOURCES)]
     overrides.append("predictions.minimum_group_customers=40")
     settings = load_settings(ROOT / "conf" / "demo.yaml", overrides, {}).settings
     parameters = DemoParameters(customers=300)
-    write_sources(spark_session, settings.sources, parameters, fresh=False)
-    outcome = run_all(spark_session, settings, parameters.as_of, clock=lambda: dt.datetime.now(dt.timezone.utc))
+    with (shared / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        outcome = _outcome(spark_session, settings, parameters, folder / "outcome.pickle")
     given = [part for override in overrides for part in ("--set", override)]
     arguments = ("--config", str(ROOT / "conf" / "demo.yaml"), *given)
     demo = DemoLake(open_lake(spark_session, settings), settings, arguments, parameters.as_of)
     made = generate(parameters)
     return Published(demo, outcome, made.truth, made.acquisition_truth)
+
+
+def _outcome(spark: SparkSession, settings: Settings, parameters: DemoParameters, kept: Path) -> Outcome:
+    """How the run ended, from the process that did it, or by doing it here."""
+    from clv_lib.demo.tables import write_sources
+    from clv_lib.pipeline import run_all
+
+    if not kept.exists():
+        write_sources(spark, settings.sources, parameters, fresh=False)
+        made = run_all(spark, settings, parameters.as_of, clock=lambda: dt.datetime.now(dt.timezone.utc))
+        kept.write_bytes(pickle.dumps(made))
+    outcome: Outcome = pickle.loads(kept.read_bytes())  # noqa: S301 - written by these tests
+    return outcome

@@ -19,10 +19,12 @@ from clv_lib.cli.publications import move_back
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM
 from clv_lib.contracts.segments import SEGMENTS
-from clv_lib.contracts.silver import CUSTOMER_MONTHS
+from clv_lib.contracts.silver import CONSERVATION, CUSTOMER_MONTHS, QUARANTINED_ROWS
 from clv_lib.errors import ConflictError, LakeError, QualityGateFailed
 from clv_lib.lake import Pointer, Publication, register_views
+from clv_lib.pipeline import audit as auditing
 from clv_lib.pipeline import run_all, run_step
+from clv_lib.quality import gate
 from clv_lib.steps import STEPS
 from tests.spark.scans import counted_scans
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 NEXT = dt.date(2025, 7, 31)
 NOW = dt.datetime(2025, 8, 1, 6, tzinfo=dt.timezone.utc)
+FEW_TABLES = (CUSTOMER_METRICS, CUSTOMER_RFM, QUARANTINED_ROWS, CONSERVATION)
+"""Enough to be judged where the verdict is not about the tables."""
 SEEN = ("customer_orders", "customer_metrics", "segment_metrics", "customer_predictions")
 
 
@@ -155,6 +159,64 @@ def test_the_gate_names_what_is_broken_in_a_stored_candidate_and_publishes_nothi
     assert seen_by_readers(demo.lake) == candidate.seen_before
 
 
+def raising(_: Any) -> Any:
+    """Great Expectations that cannot work at all."""
+    raise RuntimeError("no such validator")
+
+
+def leaving_out_a_result(expected: Any, validate: Any = gate._validate) -> Any:
+    """Great Expectations that forgets one of its results."""
+    validation = validate(expected)
+    validation.results = validation.results[:-1]
+    return validation
+
+
+@pytest.mark.parametrize(
+    ("validate", "says"),
+    [(raising, "RuntimeError: no such validator"), (leaving_out_a_result, "results for")],
+    ids=["it raises", "it leaves out a result"],
+)
+def test_a_crash_within_the_gate_publishes_nothing_and_the_same_steps_again_publish(
+    candidate: Candidate, demo: Any, monkeypatch: pytest.MonkeyPatch, validate: Any, says: str
+) -> None:
+    monkeypatch.setattr(auditing, "AUDITED_TABLES", FEW_TABLES)
+    with monkeypatch.context() as broken:
+        broken.setattr(gate, "_validate", validate)
+        with pytest.raises(QualityGateFailed, match="could not judge the candidate") as refused:
+            step(demo, "audit")
+    text = str(refused.value)
+    assert says in text and "nothing was published" in text and "clv doctor" in text
+    results = demo.lake.read_snapshot(DATA_QUALITY_RESULTS, candidate.run_id)
+    assert results.count() > 100 and results.where("is_success").isEmpty()
+    assert status_of(demo.lake, candidate.run_id) == "gate_failed"
+    with pytest.raises(QualityGateFailed, match="has not passed the gate"):
+        step(demo, "publish")
+    assert Pointer(demo.lake).current() == candidate.published
+    step(demo, "audit")
+    step(demo, "publish")
+    assert status_of(demo.lake, candidate.run_id) == "published"
+
+
+def test_a_candidate_that_cannot_be_read_back_is_named_and_not_published(
+    candidate: Candidate, demo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "AUDITED_TABLES", FEW_TABLES)
+    folder = Path(demo.lake.place(CUSTOMER_RFM)) / f"snapshot_id={candidate.run_id}"
+    for file in folder.glob("*.parquet"):
+        file.rename(file.with_suffix(".lost"))
+    with pytest.raises(LakeError, match="could not be read back") as lost:
+        step(demo, "audit")
+    assert lost.value.where == demo.lake.place(CUSTOMER_RFM) and "a data file is" in str(lost.value)
+    with pytest.raises(QualityGateFailed, match="no audit"):
+        step(demo, "publish")
+    assert Pointer(demo.lake).current() == candidate.published
+    for file in folder.glob("*.lost"):
+        file.rename(file.with_suffix(".parquet"))
+    step(demo, "audit")
+    step(demo, "publish")
+    assert status_of(demo.lake, candidate.run_id) == "published"
+
+
 def test_an_audited_snapshot_is_published_whole_and_the_old_one_can_come_back(
     candidate: Candidate, published: Any, demo: Any
 ) -> None:
@@ -223,26 +285,34 @@ def test_the_loser_of_a_race_is_recorded_and_its_tables_stay_unseen(candidate: C
     assert status_of(demo.lake, candidate.run_id) == "superseded"
 
 
-@pytest.mark.slow
-def test_a_killed_step_leaves_the_old_snapshot_and_can_be_run_again(
-    candidate: Candidate, demo: Any, clean_environ: dict[str, str]
-) -> None:
-    """SIGKILL while a step of the later day has written one of its tables and is at work on the next."""
-    command = [sys.executable, "-m", "clv_lib.cli", "step", "segments", "--as-of", str(NEXT), *demo.arguments]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=clean_environ
-    ) as job:
+def killed(demo: Any, name: str, at: str, environ: dict[str, str]) -> None:
+    """One step of the later day in a process of its own, which SIGKILL ends when it has said `at`."""
+    command = [sys.executable, "-m", "clv_lib.cli", "step", name, "--as-of", str(NEXT), *demo.arguments]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environ) as job:
         assert job.stderr is not None
         said = []
         for line in job.stderr:
             said.append(line)
-            if "wrote customer_segments" in line:
+            if at in line:
                 job.send_signal(signal.SIGKILL)
                 break
         job.wait(timeout=60)
     assert job.returncode == -signal.SIGKILL, "".join(said)
+
+
+@pytest.mark.slow
+def test_a_killed_step_leaves_the_old_snapshot_and_can_be_run_again(
+    candidate: Candidate, demo: Any, clean_environ: dict[str, str]
+) -> None:
+    """SIGKILL while a step has written one of its tables, and while the audit reads tables back."""
+    killed(demo, "segments", "wrote customer_segments", clean_environ)
     assert seen_by_readers(demo.lake) == candidate.seen_before
-    for name in ("segments", "audit", "publish"):
+    step(demo, "segments")
+    killed(demo, "audit", "read back 10 of", clean_environ)
+    assert seen_by_readers(demo.lake) == candidate.seen_before
+    with pytest.raises(QualityGateFailed, match="no audit"):
+        step(demo, "publish")
+    for name in ("audit", "publish"):
         step(demo, name)
     now = Pointer(demo.lake).current()
     assert now is not None and now.snapshot_id == candidate.run_id
