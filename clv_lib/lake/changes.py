@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from pyspark.sql import functions as F
 
 from clv_lib.lake.sources import PinnedSource, read_source
-from clv_lib.lake.tables import absolute, first_line
+from clv_lib.lake.tables import absolute, first_line, reported
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -50,7 +50,8 @@ def table_detail(spark: SparkSession, pinned: PinnedSource) -> TableDetail:
     """The detail of a source that is a Delta table."""
     source = pinned.source
     reference = f"delta.`{absolute(source.table)}`" if source.is_path else source.table
-    row = spark.sql(f"DESCRIBE DETAIL {reference}").collect()[0]
+    with reported(source.table, "described"):
+        row = spark.sql(f"DESCRIBE DETAIL {reference}").collect()[0]
     return TableDetail(row["id"], row["location"], tuple(row["partitionColumns"]), dict(row["properties"]))
 
 

@@ -21,7 +21,7 @@ from clv_lib.contracts.silver import (
     STATE_TABLES,
 )
 from clv_lib.errors import ContractError, LakeError
-from clv_lib.lake import Pointer, Untraceable, changes_since, read_source, table_detail
+from clv_lib.lake import Pointer, Untraceable, changes_since, read_source, reported, table_detail
 from clv_lib.orders import refresh as concern
 from clv_lib.orders.disposition import INPUT
 from clv_lib.orders.intake import LINE_KEY, ORDER_KEY
@@ -117,9 +117,10 @@ def _before(work: Workspace, base: Run) -> concern.Before:
     """Silver of the run before; Untraceable if its versions can no longer be read."""
     try:
         frames = {table.name: work.lake.read_state(table, base.silver_versions[table.name]) for table in STATE_TABLES}
-        for frame in frames.values():
-            frame.limit(1).count()
-    except (LakeError, OSError) as error:
+        for name, frame in frames.items():
+            with reported(name, "read"):
+                frame.limit(1).count()
+    except LakeError as error:
         raise Untraceable(f"silver of run {base.run_id} cannot be read any more") from error
     return concern.Before(
         base.as_of,
