@@ -81,14 +81,14 @@ def states_of_orders(work: Workspace, rates: DataFrame | None) -> tuple[Workspac
     required_orders(work)
     try:
         base = _base(work)
-        work.progress.note(f"silver goes on from run {base.run_id}: only what changed since is read")
+        work.progress.info(f"silver goes on from run {base.run_id}: only what changed since is read")
         refreshed, held = _refreshed(work, base, rates)
         refreshed = replace(refreshed, cuts_plans=False)
     except Untraceable as error:
         reason = str(error)
     else:
         return replace(refreshed, run=replace(refreshed.run, refreshed_from=base.run_id, rebuild_reason=None)), held
-    work.progress.note(f"silver is made anew: {reason}")
+    work.progress.info(f"silver is made anew: {reason}")
     work, held = rebuild(work, rates)
     return replace(work, run=replace(work.run, refreshed_from=None, rebuild_reason=reason)), held
 
@@ -166,7 +166,7 @@ def _changes(work: Workspace, base: Run, name: str) -> DataFrame | None:
         if any(sign in str(error) for sign in _GONE):
             raise Untraceable(f"files of {name} that were removed since version {version} are gone") from error
         raise
-    work.progress.note(f"source {name}: {count:,} distinct rows changed since version {version}")
+    work.progress.info(f"source {name}: {count:,} distinct rows changed since version {version}")
     return kept if count else None
 
 
