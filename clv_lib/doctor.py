@@ -190,7 +190,7 @@ def guarded(what: str, check: Callable[[], Check]) -> Check:
     except ClvError as error:
         return failed(what, error)
     except Exception as error:  # noqa: BLE001 whatever Spark raises is a finding
-        from clv_lib.lake.tables import first_line
+        from clv_lib.lake.reporting import first_line
 
         step = "read the lines that Spark printed above"
         return Check(FAIL, what, first_line(str(error)), step, EnvironmentFault.exit_code)
@@ -239,7 +239,7 @@ def clock_check(now: dt.datetime, stored_at: float | None) -> Check:
 def _lake(spark: SparkSession, settings: Settings) -> Check:
     """Write, read and remove a tiny table; the storage's clock is checked on the way."""
     from clv_lib.lake import Lake
-    from clv_lib.lake.tables import MISSING_CONNECTOR
+    from clv_lib.lake.reporting import MISSING_CONNECTOR
     from clv_lib.lake.trial import try_writing
 
     began = time.monotonic()

@@ -33,7 +33,10 @@ FOLLOWED_SOURCES = ("orders", "refunds", "exchange_rates")
 
 @dataclass(frozen=True)
 class Run:
-    """One run. What begins with `silver_versions` is known once the intake has been written."""
+    """One run. What begins with `silver_versions` is known once the intake has been written.
+
+    `silver_definition` is NULL in records of runs that had none.
+    """
 
     run_id: str
     as_of: dt.date
@@ -42,9 +45,9 @@ class Run:
     input_versions: Mapping[str, str]
     started_at: dt.datetime
     code_version: str = field(default_factory=code_version)
+    silver_definition: str | None = None
     silver_versions: Mapping[str, int] = field(default_factory=dict)
     source_ids: Mapping[str, str] = field(default_factory=dict)
-    silver_definition: str | None = None
     refreshed_from: str | None = None
     rebuild_reason: str | None = None
     value_basis: str | None = None
@@ -56,7 +59,13 @@ def new_run(settings: Settings, as_of: dt.date, input_versions: Mapping[str, str
     determined_by = [as_of.isoformat(), dict(sorted(input_versions.items())), settings_hash, code_version()]
     digest = hashlib.sha256(json.dumps(determined_by).encode()).hexdigest()[:12]
     return Run(
-        f"{as_of:%Y%m%d}-{digest}", as_of, settings_hash, recorded_text(settings), dict(input_versions), started_at
+        f"{as_of:%Y%m%d}-{digest}",
+        as_of,
+        settings_hash,
+        recorded_text(settings),
+        dict(input_versions),
+        started_at,
+        silver_definition=silver_definition(settings),
     )
 
 

@@ -117,6 +117,8 @@ def recorded_run(lake: Lake, run_id: str) -> Any:
 
 
 def _rows_of(lake: Lake, table: Table, arguments: argparse.Namespace) -> DataFrame:
+    from clv_lib.lake import as_read
+
     if table == PIPELINE_RUNS:
         return recorded_runs(lake)
     if arguments.run_id is None or table.layer == "control":
@@ -130,12 +132,12 @@ def _rows_of(lake: Lake, table: Table, arguments: argparse.Namespace) -> DataFra
         return lake.read_snapshot(table, run_id)
     if table.name not in versions:
         raise LakeError(f"run {run_id} ended before it wrote {table.name}", next_step="`clv runs` lists the runs")
-    return lake.read_state(table, versions[table.name])
+    return as_read(lake.read_state(table, versions[table.name]), table)
 
 
 def _print_rows(frame: DataFrame, arguments: argparse.Namespace, place: str) -> None:
     """Print the rows in the order that they come in; a table says if there are more."""
-    from clv_lib.lake.tables import reported
+    from clv_lib.lake.reporting import reported
 
     most = arguments.limit or (_MOST_TABLE_ROWS if arguments.format == "table" else None)
     with reported(place, "read"):

@@ -22,9 +22,10 @@ from clv_lib.contracts.economics import UNIT_ECONOMICS
 from clv_lib.contracts.experiments import EXPERIMENT_RESULTS
 from clv_lib.contracts.forecasts import FORECAST_TABLES
 from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, MODEL_FITS, PREDICTION_BANDS, SEGMENT_PREDICTIONS
+from clv_lib.contracts.put_aside import INTAKE_TABLES
 from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS, SEGMENTS
-from clv_lib.contracts.silver import INTAKE_TABLES, STATE_TABLES
+from clv_lib.contracts.silver import STATE_TABLES
 from clv_lib.contracts.subscriptions import SUBSCRIPTION_PERIODS
 from clv_lib.contracts.types import Table
 

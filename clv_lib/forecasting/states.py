@@ -18,7 +18,7 @@ from clv_lib.models import GammaGamma, TransactionModel
 from clv_lib.periods import month_start
 from clv_lib.scoring.fits import POOLED_SEGMENT
 from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT
-from clv_lib.scoring.statistics import TIME_UNIT_DAYS
+from clv_lib.scoring.statistics import TIME_UNIT_DAYS, spend_bin
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -32,7 +32,6 @@ FIT_SEGMENTS = (FIT_SEGMENT, SPEND_FIT_SEGMENT)
 HISTORY = (FIT_SEGMENT, "btyd_frequency", "btyd_recency_days", "btyd_age_days")
 ALIVE_GRADIENT = tuple(f"alive_by_{number}" for number in range(4))
 _EXPECTED = ("alive", *ALIVE_GRADIENT, "net", "margin")
-_SPEND_BIN_WIDTH = 0.01
 _EXACT = "decimal(30,12)"
 
 
@@ -123,8 +122,7 @@ def counted_spend(states: DataFrame) -> DataFrame:
     """
     value, x = F.col("value_mean"), F.col("btyd_frequency")
     usable = states.where((x > 0) & (value > 0))
-    bins = F.floor(F.log(value) / _SPEND_BIN_WIDTH).alias("bin")
-    return usable.groupBy("origin_date", SPEND_FIT_SEGMENT, "btyd_frequency", bins).agg(
+    return usable.groupBy("origin_date", SPEND_FIT_SEGMENT, "btyd_frequency", spend_bin(value).alias("bin")).agg(
         (_exact_sum(value) / F.count(F.lit(1))).alias("mean_spend"),
         F.count(F.lit(1)).alias("customers"),
         _exact_sum(x * value).alias("value_sum"),

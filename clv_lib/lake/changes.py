@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from pyspark.sql import functions as F
 
+from clv_lib.lake.reporting import first_line, reported
 from clv_lib.lake.sources import PinnedSource, read_source
-from clv_lib.lake.tables import absolute, first_line, reported
+from clv_lib.lake.tables import absolute
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _FEED = "delta.enableChangeDataFeed"
+_NO_FEED = "DELTA_MISSING_CHANGE_DATA"
 _MAPPING = "delta.columnMapping.mode"
 _GLOB = set("{}[]*?\\")
 _ACTIONS = (
@@ -52,29 +54,22 @@ def table_detail(spark: SparkSession, pinned: PinnedSource) -> TableDetail:
     reference = f"delta.`{absolute(source.table)}`" if source.is_path else source.table
     with reported(source.table, "described"):
         row = spark.sql(f"DESCRIBE DETAIL {reference}").collect()[0]
-    return TableDetail(row["id"], row["location"], tuple(row["partitionColumns"]), dict(row["properties"]))
+    return TableDetail(row["id"], unquote(row["location"]), tuple(row["partitionColumns"]), dict(row["properties"]))
 
 
-def changes_since(spark: SparkSession, pinned: PinnedSource, version: str, table_id: str) -> Changes:
-    """Rows that were added and removed from `version` to the pinned one: by the change feed, else by the files' lists.
+def changes_since(spark: SparkSession, pinned: PinnedSource, version: str, table: TableDetail) -> Changes:
+    """Rows of a table that were added and removed from an earlier version to the pinned one.
 
-    `table_id` is that of the table at `version`. Raises Untraceable where neither tells.
+    By the change feed if it was on all the time, else by the commits of the log. Untraceable where neither tells.
     """
-    if pinned.source.format != "delta":
-        raise Untraceable(f"{pinned.name} is stored as {pinned.source.format}, which keeps no versions")
     try:
-        detail = table_detail(spark, pinned)
-        if detail.table_id != table_id:
-            raise Untraceable(f"{pinned.name} was made anew")
-        if int(pinned.version) < int(version):
-            raise Untraceable(f"{pinned.name} went back from version {version} to {pinned.version}")
-        before = read_source(spark, PinnedSource(pinned.name, pinned.source, version))
-        now = read_source(spark, pinned)
+        before, now = (read_source(spark, replace(pinned, version=one)) for one in (version, pinned.version))
         if before.schema != now.schema:
             raise Untraceable(f"{pinned.name} has other columns than in version {version}")
-        if detail.properties.get(_FEED) == "true":
-            return _from_feed(spark, pinned, int(version))
-        return _from_files(spark, pinned, int(version), detail)
+        if "map<" in now.schema.simpleString():
+            raise Untraceable(f"{pinned.name} has a column of type map, whose rows cannot be compared")
+        feed = _from_feed(spark, pinned, int(version)) if table.properties.get(_FEED) == "true" else None
+        return _from_files(spark, pinned, int(version), table) if feed is None else feed
     except Untraceable:
         raise
     except Exception as error:
@@ -82,11 +77,18 @@ def changes_since(spark: SparkSession, pinned: PinnedSource, version: str, table
         raise Untraceable(f"the history of {pinned.name} since version {version} cannot be read: {text}") from error
 
 
-def _from_feed(spark: SparkSession, pinned: PinnedSource, version: int) -> Changes:
+def _from_feed(spark: SparkSession, pinned: PinnedSource, version: int) -> Changes | None:
+    """What the feed says; None if it was switched on later than the version."""
     source = pinned.source
     options = {"readChangeFeed": "true", "startingVersion": str(version + 1), "endingVersion": pinned.version}
     reader = spark.read.format("delta").options(**options)
     feed = reader.load(absolute(source.table)) if source.is_path else reader.table(source.table)
+    try:
+        feed.select("_commit_version").limit(1).collect()
+    except Exception as error:
+        if _NO_FEED not in str(error):
+            raise
+        return None
     rows = feed.where(source.filter) if source.filter else feed
     added = F.col("_change_type").isin("insert", "update_postimage")
     removed = F.col("_change_type").isin("delete", "update_preimage")
@@ -123,8 +125,7 @@ def _path(pinned: PinnedSource, path: str, detail: TableDetail) -> str:
 
 
 def _rows_of(spark: SparkSession, pinned: PinnedSource, paths: list[str], detail: TableDetail) -> DataFrame:
-    unfiltered: Any = PinnedSource(pinned.name, pinned.source.model_copy(update={"filter": None}), pinned.version)
-    table = read_source(spark, unfiltered)
+    table = read_source(spark, replace(pinned, source=pinned.source.model_copy(update={"filter": None})))
     if paths:
         reader = spark.read.schema(table.schema).option("basePath", detail.location)
         rows = reader.parquet(*paths).select(*(f"`{name}`" for name in table.columns))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clv_lib.errors import ConfigurationError
-from clv_lib.lake.tables import reported
+from clv_lib.lake.reporting import reported
 
 if TYPE_CHECKING:
     import pandas as pd

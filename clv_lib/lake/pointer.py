@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from clv_lib.contracts.control import PUBLISHED
 from clv_lib.errors import ConflictError
-from clv_lib.lake.tables import checked_snapshot_id, reported
+from clv_lib.lake.reporting import reported
+from clv_lib.lake.tables import checked_snapshot_id
 
 if TYPE_CHECKING:
     from clv_lib.lake.tables import Lake

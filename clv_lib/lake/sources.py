@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clv_lib.errors import ContractError
-from clv_lib.lake.tables import MISSING_CONNECTOR, absolute, first_line
+from clv_lib.lake.reporting import MISSING_CONNECTOR, first_line
+from clv_lib.lake.tables import absolute
 from clv_lib.settings.sources import Source
 
 if TYPE_CHECKING:

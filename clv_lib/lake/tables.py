@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts.types import Table
-from clv_lib.errors import ClvError, ConflictError, ContractError, EnvironmentFault, LakeError
+from clv_lib.errors import ConflictError, LakeError
+from clv_lib.lake.reporting import reported
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
 
 SNAPSHOT_COLUMN = "snapshot_id"
-MISSING_CONNECTOR = (
-    "Spark lacks the connector of this kind of place; for s3a:// see the section on S3 in ARCHITECTURE.md"
-)
-"""What to do where Hadoop does not know a kind of file system."""
 _SNAPSHOT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 _READABLE_BY_ALL = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
-_BAD_VALUES = ("CAST_INVALID_INPUT", "DIVIDE_BY_ZERO", "NUMERIC_VALUE_OUT_OF_RANGE", "ARITHMETIC_OVERFLOW")
-_VALUE = re.compile(r"[Tt]he value '.*?'(?= of)")
 _SILVER_KEPT = {"delta.deletedFileRetentionDuration": "interval 30 days"}
 
 
@@ -85,10 +81,11 @@ class Lake:
             if added:
                 self.spark.sql(f"ALTER TABLE {self.reference(table)} ADD COLUMNS ({', '.join(added)})")
 
-    def write_snapshot(self, table: Table, frame: DataFrame, snapshot_id: str) -> int:
+    def write_snapshot(self, table: Table, frame: DataFrame, snapshot_id: str) -> int | None:
         """Replace the table's rows of one snapshot by the frame's; other snapshots stay.
 
-        Returns the number of rows for people to see; what is checked is counted from the stored table.
+        Returns the number of rows for people to see, None where Delta takes no statistics of files and cannot tell;
+        what is checked is counted from the stored table.
         """
         from pyspark.sql import functions as F
 
@@ -105,7 +102,7 @@ class Lake:
         with reported(self.place(table), "written"):
             self._save(table, conform(frame, table), {"replaceWhere": where})
 
-    def write_state(self, table: Table, frame: DataFrame, run_id: str) -> tuple[int, int]:
+    def write_state(self, table: Table, frame: DataFrame, run_id: str) -> tuple[int, int | None]:
         """Replace a silver table in one commit; returns its version and rows. Older versions stay readable."""
         self.ensure(table)
         with reported(self.place(table), "written"):
@@ -113,9 +110,9 @@ class Lake:
             return self._commit_of(table, run_id)
 
     def replace_in_state(
-        self, table: Table, frame: DataFrame, where: str, run_id: str, base_version: int
-    ) -> tuple[int, int]:
-        """Replace the partitions of a silver table that a predicate selects; the rest is as in `base_version`.
+        self, table: Table, frame: DataFrame, partitions: Iterable[Row], run_id: str, base_version: int
+    ) -> tuple[int, int | None]:
+        """Replace some partitions of a silver table, as in `selecting`; the rest is as in `base_version`.
 
         If a run wrote to the table since, it is set back first. ConflictError if another run writes meanwhile, since
         its partitions would then be taken for those of the base. Returns the version and the rows written.
@@ -126,9 +123,8 @@ class Lake:
             if read != base_version:
                 self.spark.sql(f"RESTORE TABLE {self.reference(table)} TO VERSION AS OF {base_version}").collect()
                 read = self._latest(table)["version"]
-            self._save(
-                table, conform(frame, table), {"replaceWhere": where, "userMetadata": checked_snapshot_id(run_id)}
-            )
+            chosen = {"replaceWhere": selecting(table, partitions), "userMetadata": checked_snapshot_id(run_id)}
+            self._save(table, conform(frame, table), chosen)
             written = self._latest(table)
             if (written["userMetadata"], written["readVersion"], written["version"]) != (run_id, read, read + 1):
                 raise ConflictError(
@@ -138,7 +134,7 @@ class Lake:
                     found=f"version {written['version']} written by {written['userMetadata'] or 'someone else'}",
                     next_step="nothing is broken; let one run end before the next one starts, and run again",
                 )
-            return int(written["version"]), int(written["operationMetrics"].get("numOutputRows", 0))
+            return int(written["version"]), _rows_written(written)
 
     def _latest(self, table: Table) -> Row:
         return self.spark.sql(f"DESCRIBE HISTORY {self.reference(table)} LIMIT 1").collect()[0]
@@ -189,7 +185,7 @@ class Lake:
         else:
             writer.saveAsTable(self.place(table))
 
-    def _commit_of(self, table: Table, run_id: str) -> tuple[int, int]:
+    def _commit_of(self, table: Table, run_id: str) -> tuple[int, int | None]:
         """Version and number of rows of the latest commit that a run made.
 
         It nearly always is the last one; each commit that is looked at is a file of the log that is read. Delta
@@ -200,7 +196,7 @@ class Lake:
             latest_first = sorted(history, key=lambda row: int(row["version"]), reverse=True)
             own = next((row for row in latest_first if row["userMetadata"] == run_id), None)
             if own is not None:
-                return int(own["version"]), int(own["operationMetrics"].get("numOutputRows", 0))
+                return int(own["version"]), _rows_written(own)
         return int(latest_first[0]["version"]), 0
 
     def _stored_schema(self, table: Table) -> dict[str, str]:
@@ -254,70 +250,25 @@ def checked_snapshot_id(snapshot_id: str) -> str:
     return snapshot_id
 
 
-@contextmanager
-def reported(place: str, action: str) -> Iterator[None]:
-    """Turn what Spark, Delta or the file system raise into one readable ClvError; a ClvError passes as it is."""
-    import delta.exceptions as delta_errors
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
-    try:
-        yield
-    except ClvError:
-        raise
-    except (
-        # In Python Delta's conflicts are no subclasses of the first, as they are in Java.
-        delta_errors.DeltaConcurrentModificationException,
-        delta_errors.ConcurrentAppendException,
-        delta_errors.ConcurrentDeleteDeleteException,
-        delta_errors.ConcurrentDeleteReadException,
-        delta_errors.ConcurrentTransactionException,
-        delta_errors.ConcurrentWriteException,
-        delta_errors.MetadataChangedException,
-        delta_errors.ProtocolChangedException,
-    ) as error:
-        raise ConflictError(
-            "another run wrote the same table at the same time",
-            where=place,
-            found=first_line(str(error)),
-            next_step="nothing is broken; let one run end before the next one starts, and run again",
-        ) from error
-    except (PySparkException, Py4JError) as error:
-        raise _failure(str(error), place, action) from error
+def _rows_written(commit: Row) -> int | None:
+    rows = commit["operationMetrics"].get("numOutputRows")
+    return None if rows is None else int(rows)
 
 
-def _failure(text: str, place: str, action: str) -> ClvError:
-    """The error that tells the user what to do about a text of Spark; values of rows are left out of it."""
-    if any(code in text for code in _BAD_VALUES):
-        return ContractError(
-            "an SQL expression over a source fails on some row",
-            where=place,
-            found=_VALUE.sub("a value", first_line(text)),
-            next_step="use try_cast, try_divide or the like in the `columns` and `filter` of the source",
-        )
-    if "No space left on device" in text:
-        step = "free some space and run again"
-        return EnvironmentFault("the disk is full", where=place, found=first_line(text), next_step=step)
-    return LakeError(f"a table could not be {action}", where=place, found=first_line(text), next_step=_next_step(text))
+def selecting(table: Table, partitions: Iterable[Row]) -> str:
+    """SQL that selects some partitions of a table; the rows hold its partition columns. Without any it selects none."""
+    *outer, inner = table.partition_by
+    grouped: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for row in partitions:
+        grouped[tuple(f"`{name}` = {_literal(row[name])}" for name in outer)].append(_literal(row[inner]))
+    chosen = (" AND ".join((*key, f"`{inner}` IN ({', '.join(found)})")) for key, found in grouped.items())
+    return " OR ".join(f"({one})" for one in chosen) or "false"
 
 
-def first_line(text: str) -> str:
-    """The first telling line of an error of Spark, without its stack trace."""
-    lines = [line.strip().removeprefix(": ") for line in text.splitlines() if line.strip(": \t")]
-    telling = [line for line in lines if line.startswith("[") or "Exception:" in line]
-    return (telling or lines or ["no message"])[0][:500]
-
-
-def _next_step(text: str) -> str:
-    if "checksum" in text.lower() or "CORRUPT" in text or "FAILED_READ_FILE" in text:
-        return "a data file is damaged: restore it, or run again with the source or table repaired"
-    if "PATH_NOT_FOUND" in text or "DELTA_TABLE_NOT_FOUND" in text or "TABLE_OR_VIEW_NOT_FOUND" in text:
-        return "nothing has been published there yet: run `clv run` first, or check `lake`"
-    if "No FileSystem for scheme" in text or "FileSystem not found" in text:
-        return MISSING_CONNECTOR
-    if "Permission denied" in text or "AccessDenied" in text:
-        return "give this user write access, or point `lake` elsewhere; `clv doctor` checks it"
-    return "see the error above; nothing was published, and running again is safe"
+def _literal(value: object) -> str:
+    if isinstance(value, dt.date):
+        return f"date'{value.isoformat()}'"
+    return str(value) if isinstance(value, int) else _quoted(str(value))
 
 
 def _quoted(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from clv_lib.contracts.types import Field, Table
 from clv_lib.errors import LakeError
-from clv_lib.lake.tables import reported
+from clv_lib.lake.reporting import reported
 
 if TYPE_CHECKING:
     from clv_lib.lake.tables import Lake

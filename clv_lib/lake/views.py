@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from clv_lib.contracts import PUBLISHED_TABLES
 from clv_lib.contracts.control import PUBLISHED
 from clv_lib.contracts.types import Table
-from clv_lib.lake.tables import SNAPSHOT_COLUMN, reported
+from clv_lib.lake.reporting import reported
+from clv_lib.lake.tables import SNAPSHOT_COLUMN
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
     from clv_lib.lake.pointer import Publication
     from clv_lib.lake.tables import Lake
 
@@ -20,13 +23,22 @@ def view_query(lake: Lake, table: Table, publication: Publication) -> str:
     A gold table is filtered by the pointer, so its view never has to change; a silver table is read at the version
     that the publication names.
     """
-    computed = [f"CAST({field.sql} AS {field.type}) AS `{field.name}`" for field in table.computed_on_read]
-    columns = ", ".join([*(f"`{name}`" for name in table.columns), *computed])
+    columns = ", ".join(_columns(table))
     if table.layer == "silver":
         version = int(publication.silver_versions[table.name])
         return f"SELECT {columns} FROM {lake.reference(table)} VERSION AS OF {version}"
     pointer = f"SELECT {SNAPSHOT_COLUMN} FROM {lake.reference(PUBLISHED)}"
     return f"SELECT {columns} FROM {lake.reference(table)} WHERE {SNAPSHOT_COLUMN} = ({pointer})"
+
+
+def as_read(stored: DataFrame, table: Table) -> DataFrame:
+    """Stored rows of a table with the columns that its view computes."""
+    return stored.selectExpr(*_columns(table))
+
+
+def _columns(table: Table) -> list[str]:
+    computed = [f"CAST({field.sql} AS {field.type}) AS `{field.name}`" for field in table.computed_on_read]
+    return [*(f"`{name}`" for name in table.columns), *computed]
 
 
 def register_views(lake: Lake, publication: Publication) -> None:

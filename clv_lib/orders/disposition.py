@@ -124,21 +124,26 @@ def with_disposition(rows: DataFrame, disposition: Column) -> DataFrame:
     return placed.withColumn(PAYLOAD, F.when(F.col("disposition") == QUARANTINED, F.to_json(PAYLOAD)))
 
 
-def counted(rows: DataFrame, source_name: str, amount: str, disposition: Column) -> DataFrame:
-    """What `totals` adds up: the key of `conservation`, `row_count` 1 and the row's `amount`. Grain: kept."""
-    return rows.select(
-        F.lit(source_name).alias("source_name"),
-        currency_counted(),
-        disposition.alias("disposition"),
-        F.lit(1).alias("row_count"),
-        F.col(amount).alias("amount"),
-    )
+def counted(
+    rows: DataFrame,
+    source: str | Column,
+    amount: str | Column,
+    disposition: Column,
+    row_count: Column | None = None,
+) -> DataFrame:
+    """What `totals` adds up: the key of `conservation`, `row_count` and the row's `amount`. Grain: kept.
 
-
-def currency_counted() -> Column:
-    """The row's currency, `?` where it is no code."""
+    `source` is the name of the source, or the column that holds it; `amount` a column. A row counts 1 unless it stands
+    for `row_count` rows.
+    """
     is_code = F.col("currency_code").rlike(r"\A[A-Z]{3}\z")
-    return F.when(is_code, F.col("currency_code")).otherwise(UNREADABLE_CURRENCY).alias("currency_code")
+    return rows.select(
+        (F.lit(source) if isinstance(source, str) else source).alias("source_name"),
+        F.when(is_code, F.col("currency_code")).otherwise(UNREADABLE_CURRENCY).alias("currency_code"),
+        disposition.alias("disposition"),
+        (F.lit(1) if row_count is None else row_count).alias("row_count"),
+        (F.col(amount) if isinstance(amount, str) else amount).alias("amount"),
+    )
 
 
 def totals(counted_rows: DataFrame) -> DataFrame:

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.silver import NO_DAY, ROWS_PUT_ASIDE
-from clv_lib.orders.disposition import ACCEPTED, INPUT, QUARANTINED, REFUND_LINE, counted, currency_counted
+from clv_lib.contracts.put_aside import NO_DAY, ROWS_PUT_ASIDE
+from clv_lib.orders.disposition import ACCEPTED, INPUT, QUARANTINED, REFUND_LINE, counted
 from clv_lib.orders.mapping import PAYLOAD
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+ORDERS = "orders"
+REFUNDS = "refunds"
+LINE_REFUNDS = "refund_lines"
+"""Name under which the refunds made of negative order lines are accounted for."""
 
 
 def rows_put_aside(rows: DataFrame, source_name: str, key: str, amount: str, day: str) -> DataFrame:
@@ -36,30 +41,13 @@ def quarantined_of(aside: DataFrame) -> DataFrame:
 
 def counted_aside(aside: DataFrame) -> DataFrame:
     """What `totals` adds up, of `rows_put_aside`. Grain: kept."""
-    return aside.select(
-        "source_name",
-        currency_counted(),
-        "disposition",
-        F.lit(1).alias("row_count"),
-        F.col("amount_original").alias("amount"),
-    )
+    return counted(aside, F.col("source_name"), "amount_original", F.col("disposition"))
 
 
-def counted_accepted(rows: DataFrame, source_name: str, amount: str, row_count: str = "1") -> DataFrame:
-    """What `totals` adds up, of stored orders or refunds that stand for `row_count` rows each. Grain: kept."""
-    return rows.select(
-        F.lit(source_name).alias("source_name"),
-        currency_counted(),
-        F.lit(ACCEPTED).alias("disposition"),
-        F.expr(row_count).alias("row_count"),
-        F.col(amount).alias("amount"),
-    )
-
-
-def refunds_in_lines(aside: DataFrame, source_name: str) -> DataFrame:
+def refunds_in_lines(aside: DataFrame) -> DataFrame:
     """How many refunds, of how much money, are made of the lines that were put aside for it. Grain: order id."""
-    lines = aside.where((F.col("source_name") == "orders") & (F.col("disposition") == REFUND_LINE))
+    lines = aside.where((F.col("source_name") == ORDERS) & (F.col("disposition") == REFUND_LINE))
     made = lines.groupBy("order_id").agg(
         F.min("currency_code").alias("currency_code"), (-F.sum("amount_original")).alias("amount")
     )
-    return counted(made, source_name, "amount", F.lit(INPUT))
+    return counted(made, LINE_REFUNDS, "amount", F.lit(INPUT))

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from clv_lib.orders.currency import normalised_currency
-from clv_lib.orders.disposition import INPUT, currency_counted
+from clv_lib.orders.disposition import INPUT, counted
 from clv_lib.orders.lines import LINE_REFUND_ENDING
+from clv_lib.orders.put_aside import LINE_REFUNDS, ORDERS, REFUNDS
 from clv_lib.orders.refunds import BY_LATEST_ORDER
-from clv_lib.periods import add_months, month_end
+from clv_lib.periods import month_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +30,25 @@ _MOST_RANGES = 24
 
 
 @dataclass(frozen=True)
-class Before:
-    """Silver of the run before, and its last day."""
+class Source:
+    """Columns of a source whose changes are followed: its id, its day and instant, its money."""
 
-    as_of: dt.date
+    key: str
+    day: str
+    instant: str
+    amount: str
+
+
+SOURCES = {
+    ORDERS: Source("order_id", "ordered_date", "ordered_at", "net_amount"),
+    REFUNDS: Source("refund_id", "refunded_date", "refunded_at", "refund_amount"),
+}
+
+
+@dataclass(frozen=True)
+class Before:
+    """Silver of the run before."""
+
     orders: DataFrame
     refunds: DataFrame
     months: DataFrame
@@ -55,15 +71,10 @@ def added_rows(changes: DataFrame) -> DataFrame:
     return more.withColumn("_copy", F.explode(F.sequence(F.lit(1), F.col(CHANGE)))).drop("_copy", CHANGE)
 
 
-def counted_changes(changes: DataFrame, source_name: str, amount: str) -> DataFrame:
+def counted_changes(changes: DataFrame, source_name: str) -> DataFrame:
     """What `totals` adds up, of `net_changes`: rows that went count against those that came. Grain: kept."""
-    return normalised_currency(changes).select(
-        F.lit(source_name).alias("source_name"),
-        currency_counted(),
-        F.lit(INPUT).alias("disposition"),
-        F.col(CHANGE).alias("row_count"),
-        (F.col(amount) * F.col(CHANGE)).alias("amount"),
-    )
+    amount = F.col(SOURCES[source_name].amount) * F.col(CHANGE)
+    return counted(normalised_currency(changes), source_name, amount, F.lit(INPUT), F.col(CHANGE))
 
 
 def key_of(column: str) -> Column:
@@ -90,19 +101,30 @@ def due(before: Before, source_name: str, as_of: dt.date) -> DataFrame:
 
 def converted_anew(before: Before, source_name: str, rates: DataFrame) -> DataFrame:
     """Rows of a source in a currency and of a day whose rate changed: their `key`."""
-    aside = _aside(before, source_name).select(key_of("row_key"), "row_date", "currency_code")
-    if source_name == "orders":
-        stored = before.orders.select(key_of("order_id"), F.col("ordered_date").alias("row_date"), "currency_code")
-    else:
-        stored = before.refunds.select(key_of("refund_id"), F.col("refunded_date").alias("row_date"), "currency_code")
     of_day = (F.col("row_date") == F.col("rate_day")) & (F.col("currency_code") == F.col("rate_currency"))
-    return aside.unionByName(stored).join(F.broadcast(rates), of_day, "left_semi").select(KEY)
+    return known_rows(before, source_name).join(F.broadcast(rates), of_day, "left_semi").select(KEY)
+
+
+def refunds_of_orders(orders: DataFrame) -> DataFrame:
+    """The refunds that negative lines of the orders make: their `key`. `orders` are keys."""
+    return orders.where(F.col(KEY) != "").select(F.concat(KEY, F.lit(LINE_REFUND_ENDING)).alias(KEY))
+
+
+def known_rows(before: Before, source_name: str) -> DataFrame:
+    """Rows of a source that the run before knew: `key`, `row_date` (NULL where unreadable) and `currency_code`.
+
+    Of lines, those of an accepted order are one row, with the day of the first.
+    """
+    of = SOURCES[source_name]
+    accepted = before.orders if source_name == ORDERS else before.refunds
+    stored = accepted.select(key_of(of.key), F.col(of.day).alias("row_date"), "currency_code")
+    return stored.unionByName(_aside(before, source_name).select(key_of("row_key"), "row_date", "currency_code"))
 
 
 def customers_of(before: Before, orders: DataFrame, changes: DataFrame | None) -> DataFrame:
     """Customers of orders that may have changed, then and now. Grain: `customer_id`; `orders` are keys."""
-    found = _with_key(before.orders, "order_id", orders).select("customer_id")
-    found = found.unionByName(_with_key(_aside(before, "orders"), "row_key", orders).select("customer_id"))
+    found = with_key(before.orders, "order_id", orders).select("customer_id")
+    found = found.unionByName(with_key(_aside(before, ORDERS), "row_key", orders).select("customer_id"))
     if changes is not None:
         found = found.unionByName(changes.select("customer_id"))
     return found.where("customer_id is not null").distinct()
@@ -110,8 +132,8 @@ def customers_of(before: Before, orders: DataFrame, changes: DataFrame | None) -
 
 def orders_named(before: Before, refunds: DataFrame, changes: DataFrame | None) -> DataFrame:
     """Orders that some refunds name, then and now: their `key`. `refunds` are keys."""
-    stored = _with_key(before.refunds, "refund_id", refunds).select("order_id")
-    aside = _with_key(_aside(before, "refunds"), "row_key", refunds).select("order_id")
+    stored = with_key(before.refunds, "refund_id", refunds).select("order_id")
+    aside = with_key(_aside(before, REFUNDS), "row_key", refunds).select("order_id")
     named = stored.unionByName(aside)
     if changes is not None:
         named = named.unionByName(changes.select("order_id"))
@@ -121,13 +143,13 @@ def orders_named(before: Before, refunds: DataFrame, changes: DataFrame | None) 
 def refunds_concerned(before: Before, orders: DataFrame, customers: DataFrame) -> DataFrame:
     """Refunds of the source whose order, or whose latest order before them, may be another: their `key`."""
     stored = before.refunds.where(~F.col("refund_id").endswith(LINE_REFUND_ENDING))
-    aside = _aside(before, "refunds")
+    aside = _aside(before, REFUNDS)
     by_latest = stored.where(F.col("attribution") == BY_LATEST_ORDER).join(customers, "customer_id", "left_semi")
     without_order = aside.where("order_id is null").join(customers, "customer_id", "left_semi")
     return (
-        _with_key(stored, "order_id", orders)
+        with_key(stored, "order_id", orders)
         .select(key_of("refund_id"))
-        .unionByName(_with_key(aside, "order_id", orders).select(key_of("row_key")))
+        .unionByName(with_key(aside, "order_id", orders).select(key_of("row_key")))
         .unionByName(by_latest.select(key_of("refund_id")))
         .unionByName(without_order.select(key_of("row_key")))
     )
@@ -138,18 +160,8 @@ def credit_notes_concerned(before: Before, customers: DataFrame) -> DataFrame:
     stored = before.refunds.where(F.col("refund_id").endswith(LINE_REFUND_ENDING))
     by_latest = stored.where(F.col("attribution") == BY_LATEST_ORDER).join(customers, "customer_id", "left_semi")
     order_id = F.expr(f"left(refund_id, length(refund_id) - {len(LINE_REFUND_ENDING)})")
-    aside = _aside(before, "refund_lines").join(customers, "customer_id", "left_semi")
+    aside = _aside(before, LINE_REFUNDS).join(customers, "customer_id", "left_semi")
     return by_latest.select(order_id.alias(KEY)).unionByName(aside.select(key_of("order_id")))
-
-
-def known_rows(before: Before, source_name: str, keys: DataFrame) -> DataFrame:
-    """Where rows of a source lie in time that the run before knew: `key` and `row_date`, NULL where unreadable."""
-    aside = _aside(before, source_name).select(key_of("row_key"), "row_date")
-    if source_name == "orders":
-        stored = before.orders.select(key_of("order_id"), F.col("ordered_date").alias("row_date"))
-    else:
-        stored = before.refunds.select(key_of("refund_id"), F.col("refunded_date").alias("row_date"))
-    return aside.unionByName(stored).join(keys, KEY, "left_semi")
 
 
 def within_months(instant: str, months: Sequence[dt.date | None], *, open_end: bool) -> Column | None:
@@ -178,7 +190,7 @@ def orders_sharing_lines(lines: DataFrame, orders: DataFrame, changes: DataFrame
 
     Lines with one id compete, also across orders. `lines` are all lines of the source with ids.
     """
-    named = _with_key(lines, "order_id", orders).select("order_line_id")
+    named = with_key(lines, "order_id", orders).select("order_line_id")
     if changes is not None:
         named = named.unionByName(changes.select("order_line_id"))
     shared = lines.join(named.where("order_line_id is not null").distinct(), "order_line_id", "left_semi")
@@ -192,7 +204,7 @@ def without(rows: DataFrame, column: str, keys: DataFrame) -> DataFrame:
 
 def with_key(rows: DataFrame, column: str, keys: DataFrame) -> DataFrame:
     """Rows whose id is one of the keys. Grain: kept."""
-    return _with_key(rows, column, keys).drop(KEY)
+    return rows.withColumn(KEY, key_of(column)).join(keys, KEY, "left_semi").drop(KEY)
 
 
 def first_changed_months(before_rows: DataFrame, now_rows: DataFrame) -> DataFrame:
@@ -206,15 +218,6 @@ def first_changed_months(before_rows: DataFrame, now_rows: DataFrame) -> DataFra
     )
     first = both.groupBy("customer_id").agg(F.min("ordered_month").alias("first_month"))
     return first.withColumn("context_month", F.add_months("first_month", -_A_YEAR))
-
-
-def context_begin(first_month: dt.date) -> dt.date:
-    """The month from which on orders are read when the first changed one lies in `first_month`."""
-    return add_months(first_month, -_A_YEAR)
-
-
-def _with_key(rows: DataFrame, column: str, keys: DataFrame) -> DataFrame:
-    return rows.withColumn(KEY, key_of(column)).join(keys, KEY, "left_semi")
 
 
 def _aside(before: Before, source_name: str) -> DataFrame:

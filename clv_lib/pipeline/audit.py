@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from clv_lib.contracts import PUBLISHED_TABLES
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.contracts.identities import IDENTITIES
-from clv_lib.contracts.silver import CONSERVATION, CUSTOMER_ORDERS, QUARANTINED_ROWS
+from clv_lib.contracts.put_aside import CONSERVATION, QUARANTINED_ROWS
+from clv_lib.contracts.silver import CUSTOMER_ORDERS
 from clv_lib.contracts.types import Table
 from clv_lib.errors import QualityGateFailed
 from clv_lib.lake import Pointer, Publication, create_catalog_views, reported
-from clv_lib.pipeline.order_states import LINE_REFUNDS
+from clv_lib.orders.put_aside import LINE_REFUNDS
 from clv_lib.quality.expectations import SourceIntake, expectations, quarantine_name, source_intakes
 from clv_lib.quality.gate import Verdict, judge, prepare, refuse
 from clv_lib.quality.profile import (

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.silver import CONSERVATION, CUSTOMER_MONTHS, QUARANTINED_ROWS, ROWS_PUT_ASIDE
+from clv_lib.contracts.put_aside import CONSERVATION, QUARANTINED_ROWS, ROWS_PUT_ASIDE
+from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.experiments.assignments import ASSIGNMENT_AMOUNT, ASSIGNMENT_KEY, judged_assignments
 from clv_lib.orders.acquisitions import CREDIT_KEY, NO_AMOUNT, uncosted

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS, ROWS_PUT_ASIDE
+from clv_lib.contracts.put_aside import ROWS_PUT_ASIDE
+from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS
 from clv_lib.errors import ContractError
 from clv_lib.orders import refunds as refunding
 from clv_lib.orders.currency import normalised_currency
@@ -25,15 +26,17 @@ from clv_lib.orders.intake import (
 )
 from clv_lib.orders.lines import LINE_REFUND_ENDING, contradictory_orders, orders_of_lines, refunds_of_lines
 from clv_lib.orders.months import customer_months
-from clv_lib.orders.put_aside import counted_accepted, counted_aside, refunds_in_lines, rows_put_aside
+from clv_lib.orders.put_aside import (
+    LINE_REFUNDS,
+    ORDERS,
+    REFUNDS,
+    counted_aside,
+    refunds_in_lines,
+    rows_put_aside,
+)
 
 if TYPE_CHECKING:
     from clv_lib.pipeline.workspace import Workspace
-
-ORDERS = "orders"
-REFUNDS = "refunds"
-LINE_REFUNDS = "refund_lines"
-"""Name under which the refunds made of negative order lines are accounted for."""
 
 
 @dataclass(frozen=True)
@@ -148,18 +151,17 @@ def put_aside(orders: JudgedOrders, refunds: JudgedRefunds) -> DataFrame:
 
 def counted_states(work: Workspace) -> list[DataFrame]:
     """What became of the rows of orders and refunds, as stored in silver: what `totals` adds up."""
-    aside, refunds = work.read(ROWS_PUT_ASIDE), work.read(CUSTOMER_REFUNDS)
-    is_made = F.col("refund_id").endswith(LINE_REFUND_ENDING)
+    aside, orders, refunds = (work.read(table) for table in (ROWS_PUT_ASIDE, CUSTOMER_ORDERS, CUSTOMER_REFUNDS))
+    is_made, accepted = F.col("refund_id").endswith(LINE_REFUND_ENDING), F.lit(ACCEPTED)
     found = [
         counted_aside(aside),
-        counted_accepted(work.read(CUSTOMER_ORDERS), ORDERS, "net_amount_original", "source_row_count"),
+        counted(orders, ORDERS, "net_amount_original", accepted, F.col("source_row_count")),
     ]
     if is_by_line(work):
-        found.append(refunds_in_lines(aside, LINE_REFUNDS))
-        found.append(counted_accepted(refunds.where(is_made), LINE_REFUNDS, "refund_amount_original"))
-        refunds = refunds.where(~is_made)
+        made = counted(refunds.where(is_made), LINE_REFUNDS, "refund_amount_original", accepted)
+        found += [refunds_in_lines(aside), made]
     if REFUNDS in work.sources:
-        found.append(counted_accepted(refunds, REFUNDS, "refund_amount_original"))
+        found.append(counted(refunds.where(~is_made), REFUNDS, "refund_amount_original", accepted))
     return found
 
 

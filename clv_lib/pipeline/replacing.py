@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS, ROWS_PUT_ASIDE
+from clv_lib.contracts.put_aside import ROWS_PUT_ASIDE
+from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS
+from clv_lib.lake import selecting
 from clv_lib.orders import refresh as concern
 from clv_lib.orders import refunds as refunding
 from clv_lib.orders.disposition import ACCEPTED, REFUND_LINE
 from clv_lib.orders.history import customer_orders, sums_before
 from clv_lib.orders.months import customer_months
+from clv_lib.orders.put_aside import LINE_REFUNDS, ORDERS, REFUNDS
 from clv_lib.pipeline.order_states import (
-    LINE_REFUNDS,
-    ORDERS,
-    REFUNDS,
     JudgedOrders,
     is_by_line,
     judge_orders,
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from clv_lib.contracts.types import Table
     from clv_lib.pipeline.workspace import Workspace
-
-_MONTH_OF = {"month": "ordered_month"}
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,8 @@ def _index(work: Workspace, before: concern.Before, concerned: Concerned, orders
         without_order.append(orders.rows.where(F.col("disposition") == REFUND_LINE).select("customer_id"))
     if not without_order:
         return judged
-    customers = work.keep_for_joins(union(without_order).where("customer_id is not null").distinct())
-    if customers.isEmpty():
+    customers, count = work.keep_ids(union(without_order).where("customer_id is not null").distinct())
+    if not count:
         return judged
     others = concern.without(before.orders, "order_id", concerned.orders).join(customers, "customer_id", "left_semi")
     known = others.select(
@@ -105,22 +103,22 @@ def _replace_orders(
     """Replace customer_orders where histories change; returns the partitions."""
     was_refunded = concern.with_key(before.refunds, "refund_id", concerned.refunds)
     targets = was_refunded.select(concern.key_of("order_id")).unionByName(refunds.select(concern.key_of("order_id")))
-    others = work.keep_for_joins(targets.distinct().join(concerned.orders, concern.KEY, "left_anti"))
+    others, _ = work.keep_ids(targets.distinct().join(concerned.orders, concern.KEY, "left_anti"))
     accepted = orders.accepted
     revalued = concern.with_key(before.orders, "order_id", others).select(*accepted.columns)
     unchanged_refunds = concern.without(before.refunds, "refund_id", concerned.refunds)
     of_others = concern.with_key(unchanged_refunds, "order_id", others)
     valued = work.keep(refunding.with_refunds(accepted.unionByName(revalued), refunds.unionByName(of_others)))
-    changed = work.keep_for_joins(concerned.orders.unionByName(others))
+    changed, _ = work.keep_ids(concerned.orders.unionByName(others))
 
     were = work.keep(
         concern.with_key(before.orders, "order_id", changed).select("customer_id", *CUSTOMER_ORDERS.partition_by)
     )
     now = valued.select("customer_id", F.trunc("ordered_date", "month").alias("ordered_month"))
-    starts = work.keep_for_joins(concern.first_changed_months(were, now))
-    earliest = starts.agg(F.min("first_month").alias("first_month")).collect()[0]["first_month"]
-    if earliest is None:
+    starts, count = work.keep_ids(concern.first_changed_months(were, now))
+    if not count:
         return work, []
+    earliest = starts.agg(F.min("context_month").alias("earliest")).collect()[0]["earliest"]
     histories = work.keep(_histories(work, before, valued, changed, starts, earliest))
     places = _places(CUSTOMER_ORDERS, were, histories)
     rest = _in(before.orders, CUSTOMER_ORDERS, places).join(starts, "customer_id", "left")
@@ -136,9 +134,11 @@ def _histories(
     starts: DataFrame,
     earliest: dt.date,
 ) -> DataFrame:
-    """Contract `customer_orders` of the customers in `starts`, from their first changed month on."""
-    begin = F.lit(concern.context_begin(earliest))
-    recent = before.orders.where(F.col("ordered_month") >= begin).join(starts, "customer_id")
+    """Contract `customer_orders` of the customers in `starts`, from their first changed month on.
+
+    `earliest` is the earliest of their `context_month`, so that no month before it is read.
+    """
+    recent = before.orders.where(F.col("ordered_month") >= F.lit(earliest)).join(starts, "customer_id")
     others = recent.where(F.col("ordered_month") >= F.col("context_month"))
     unchanged = concern.without(others, "order_id", changed).select(*valued.columns)
     earlier = before.months.join(starts, "customer_id").where(F.col("month") < F.col("context_month"))
@@ -168,9 +168,7 @@ def _places(table: Table, were: DataFrame, are: DataFrame) -> list[Row]:
 
 def _in(rows: DataFrame, table: Table, places: Sequence[Row]) -> DataFrame:
     """The rows in some partitions of a table."""
-    from clv_lib.pipeline.workspace import selecting
-
-    return rows.where(selecting(table, places)) if places else rows.limit(0)
+    return rows.where(selecting(table, places))
 
 
 def _replace(work: Workspace, table: Table, rows: DataFrame, places: Sequence[Row]) -> Workspace:

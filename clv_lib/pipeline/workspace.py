@@ -79,7 +79,7 @@ class Workspace:
     def write_all(self, *parts: tuple[Table, DataFrame]) -> None:
         """Write gold tables that do not read each other, some at a time: while one is planned another is computed."""
 
-        def written(part: tuple[Table, DataFrame]) -> int:
+        def written(part: tuple[Table, DataFrame]) -> int | None:
             return self.lake.write_snapshot(*part, self.run.run_id)
 
         with ThreadPoolExecutor(max_workers=_WRITTEN_AT_A_TIME) as pool:
@@ -101,8 +101,7 @@ class Workspace:
         if not partitions:
             return self
         base = self.run.silver_versions[table.name]
-        where = selecting(table, partitions)
-        version, rows = self.lake.replace_in_state(table, frame, where, self.run.run_id, base)
+        version, rows = self.lake.replace_in_state(table, frame, partitions, self.run.run_id, base)
         self.progress.written(table.name, rows)
         return replace(self, run=replace(self.run, silver_versions={**self.run.silver_versions, table.name: version}))
 
@@ -140,32 +139,19 @@ class Workspace:
         kept = self.keep(frame)
         return None if kept.isEmpty() else kept
 
-    def keep_for_joins(self, frame: DataFrame) -> DataFrame:
-        """As `keep`, of ids: sent to the executors whole in joins, unless there are very many of them.
+    def keep_ids(self, frame: DataFrame) -> tuple[DataFrame, int]:
+        """As `keep`, of ids, with their number: joins send them to the executors whole, unless they are very many.
 
         Spark does not know how few rows a frame has that forgot how it came about, and would shuffle the other side.
         """
         kept = self.keep(frame)
-        return F.broadcast(kept) if kept.count() <= _MOST_SENT_ROWS else kept
+        count = kept.count()
+        return (F.broadcast(kept) if count <= _MOST_SENT_ROWS else kept), count
 
     def release(self) -> None:
         """Drop what was kept."""
         while self.kept:
             self.kept.pop().unpersist()
-
-
-def selecting(table: Table, partitions: Sequence[Row]) -> str:
-    """SQL that selects some partitions of a table; `partitions` hold its partition columns."""
-    return " OR ".join(
-        "(" + " AND ".join(f"`{name}` = {_literal(row[name])}" for name in table.partition_by) + ")"
-        for row in partitions
-    )
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, dt.date):
-        return f"date'{value.isoformat()}'"
-    return str(value) if isinstance(value, int) else f"'{value}'"
 
 
 def at_once(*branches: Callable[[], T]) -> list[T]:

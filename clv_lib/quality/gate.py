@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from clv_lib.errors import Fault, QualityGateFailed
@@ -76,10 +75,9 @@ class Verdict:
 
 def prepare() -> None:
     """Import Great Expectations while something else is waited for. `judge` tells of what fails here."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # versions before 1.24 report usage on import
     with suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        import_module("great_expectations")
+        _great_expectations()
 
 
 def judge(expected: Sequence[Expectation]) -> Verdict:
@@ -152,14 +150,20 @@ def _check_expectations(expected: Sequence[Expectation]) -> None:
             raise ValueError(f"a bound of {one.label} is too large to be compared exactly")
 
 
+def _great_expectations() -> Any:
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # versions before 1.24 report usage on import
+    import great_expectations as gx
+
+    return gx
+
+
 def _validate(expected: Sequence[Expectation]) -> ExpectationSuiteValidationResult:
     """One column per expectation in a frame of one row.
 
     The maximum of one value is the value, and unlike `between` over values it fails on NULL; it also takes half the
     time of a not-null and a between for each of some hundred columns.
     """
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # versions before 1.24 report usage on import
-    import great_expectations as gx
+    gx = _great_expectations()
     import pandas as pd
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from great_expectations.expectations.core.expect_column_max_to_be_between import ExpectColumnMaxToBeBetween

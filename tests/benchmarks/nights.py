@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clv_lib.lake import Pointer
-from clv_lib.pipeline import begin
-from clv_lib.pipeline.intake import intake
-from clv_lib.runs import PUBLISHED, record
 from clv_lib.settings import load_settings
 from tests.benchmarks.events import Work, show_work, work_by_step
 from tests.benchmarks.measuring import heading, session, timed
 from tests.benchmarks.pipeline import AS_OF, SETTINGS, generated_orders
+from tests.spark.nights import publish_silver, taken_in
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from clv_lib.pipeline.workspace import Workspace
     from clv_lib.settings import Settings
 
-_NOW = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
 _LATE = AS_OF.replace(year=AS_OF.year - 2)
 _FILES = 8
 
@@ -81,16 +75,5 @@ def _append(rows: DataFrame, folder: Path) -> None:
 def _night(spark: SparkSession, settings: Settings, name: str, as_of: dt.date) -> Night:
     """Run the intake and publish its silver, without the tables that derive from it."""
     began = dt.datetime.now(dt.timezone.utc).timestamp()
-    seconds = timed(partial(_intake, spark, settings, as_of))
+    seconds = timed(lambda: publish_silver(taken_in(spark, settings, as_of)))
     return Night(name, seconds, (began, began + seconds))
-
-
-def _intake(spark: SparkSession, settings: Settings, as_of: dt.date) -> Workspace:
-    work = begin(spark, settings, as_of, _NOW)
-    with work.progress.step("intake"):
-        work = intake(work)
-    work.release()
-    before = Pointer(work.lake).current()
-    record(work.lake, work.run, PUBLISHED, _NOW)
-    Pointer(work.lake).move(before, work.run.run_id, as_of, work.run.silver_versions, _NOW)
-    return work

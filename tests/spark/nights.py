@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from clv_lib.contracts.silver import CONSERVATION, QUARANTINED_ROWS, STATE_TABLES
+from clv_lib.contracts.put_aside import CONSERVATION, QUARANTINED_ROWS
+from clv_lib.contracts.silver import STATE_TABLES
 from clv_lib.lake import Lake, Pointer
 from clv_lib.pipeline import begin
 from clv_lib.pipeline.intake import intake
@@ -30,6 +31,22 @@ if TYPE_CHECKING:
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
 COMPARED: tuple[Table, ...] = (*STATE_TABLES, QUARANTINED_ROWS, CONSERVATION)
 CURRENCY = "GBP"
+
+
+def taken_in(spark: SparkSession, settings: Settings, as_of: dt.date) -> Workspace:
+    """The intake of a run, nothing else of it."""
+    work = begin(spark, settings, as_of, NOW)
+    with work.progress.step("intake"):
+        work = intake(work)
+    work.release()
+    return work
+
+
+def publish_silver(work: Workspace) -> None:
+    """Publish what an intake wrote, without the tables that derive from it."""
+    before = Pointer(work.lake).current()
+    record(work.lake, work.run, PUBLISHED, NOW)
+    Pointer(work.lake).move(before, work.run.run_id, work.as_of, work.run.silver_versions, NOW)
 
 
 @dataclass
@@ -73,10 +90,8 @@ class Shop:
 
     def night(self, as_of: dt.date) -> Workspace:
         """Bring silver up to date and publish it."""
-        work = self._intake("lake", as_of)
-        before = Pointer(work.lake).current()
-        record(work.lake, work.run, PUBLISHED, NOW)
-        Pointer(work.lake).move(before, work.run.run_id, as_of, work.run.silver_versions, NOW)
+        work = taken_in(self.spark, self.settings("lake"), as_of)
+        publish_silver(work)
         return work
 
     def abandoned(self, as_of: dt.date, dies_after: int) -> list[str]:
@@ -93,21 +108,14 @@ class Shop:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Lake, "replace_in_state", counted)
             with pytest.raises(KeyboardInterrupt):
-                self._intake("lake", as_of)
+                taken_in(self.spark, self.settings("lake"), as_of)
         return written
 
     def rebuilt(self, as_of: dt.date) -> Workspace:
         """The same in an empty lake."""
         self.rebuilds += 1
-        work = self._intake(f"rebuilt_{self.rebuilds}", as_of)
+        work = taken_in(self.spark, self.settings(f"rebuilt_{self.rebuilds}"), as_of)
         assert work.run.refreshed_from is None
-        return work
-
-    def _intake(self, lake: str, as_of: dt.date) -> Workspace:
-        work = begin(self.spark, self.settings(lake), as_of, NOW)
-        with work.progress.step("intake"):
-            work = intake(work)
-        work.release()
         return work
 
 

@@ -40,6 +40,19 @@ class DataSet:
         return f"{len(self.orders)} orders, {len(self.refunds)} refunds, {len(self.rates)} rates up to {self.as_of}"
 
 
+def rate_rows(data: DataSet) -> Rows:
+    """The rates as rows of texts of the source exchange_rates."""
+    return [
+        {
+            "rate_date": f"{rate['day']}",
+            "from_currency_code": rate["currency"],
+            "to_currency_code": "gbp",
+            "rate": f"{rate['rate']:f}",
+        }
+        for rate in data.rates
+    ]
+
+
 @dataclass
 class Expected:
     """What the job must find: judged rows in the order of the input, silver and metrics by their keys."""

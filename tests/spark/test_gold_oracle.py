@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_lib.metrics.attribution import memberships, with_places
@@ -19,6 +19,7 @@ from clv_lib.metrics.segment_metrics import segment_metrics
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.settings.models import Churn, Economics
 from tests.spark.activity import activity_of, packed
+from tests.spark.generated import WHOLE_JOBS
 from tests.spark.gold_oracle import (
     Order,
     Orders,
@@ -161,14 +162,7 @@ def frames(spark: SparkSession, case: Case) -> tuple[DataFrame, DataFrame, DataF
 def test_gold_agrees_with_the_oracle(spark: SparkSession) -> None:
     seen: set[Any] = set()
 
-    @settings(
-        max_examples=3,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=(Phase.explicit, Phase.generate),
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @settings(WHOLE_JOBS, max_examples=3)
     @given(case=cases())
     def agrees(case: Case) -> None:
         activity, placed, costs = frames(spark, case)

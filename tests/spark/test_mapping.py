@@ -8,16 +8,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyspark.sql import functions as F
 
 from clv_lib.contracts.inputs import CONTRACTS, NEGATIVE_ORDER, ORDERS, order_rules, refund_rules, spend_rules
 from clv_lib.errors import ContractError
 from clv_lib.orders import refunds as refunding
 from clv_lib.orders.currency import converted
-from clv_lib.orders.disposition import totals
+from clv_lib.orders.disposition import counted, totals
 from clv_lib.orders.intake import judged_orders, with_line_dispositions, with_order_dispositions
 from clv_lib.orders.lines import contradictory_orders, orders_of_lines, refunds_of_lines
 from clv_lib.orders.mapping import map_source
-from clv_lib.orders.put_aside import counted_accepted, counted_aside, rows_put_aside
+from clv_lib.orders.put_aside import counted_aside, rows_put_aside
 from clv_lib.orders.spend import judged_spend
 from clv_lib.settings.models import Settings
 
@@ -274,7 +275,7 @@ def test_lines_become_orders_and_negative_lines_refunds(spark: SparkSession) -> 
     assert first.at == "2024-01-01 09:00:00"
 
     aside = counted_aside(rows_put_aside(lines, "orders", "order_id", "net_amount", "ordered_date"))
-    accepted_rows = counted_accepted(orders, "orders", "net_amount", "source_row_count")
+    accepted_rows = counted(orders, "orders", "net_amount", F.lit("accepted"), F.col("source_row_count"))
     kept = totals(aside.unionByName(accepted_rows)).collect()
     accepted = {(row.row_count, row.amount) for row in kept if row.disposition == "accepted"}
     assert accepted == {(sum(placed == "accepted" for *_, placed in dispositions), 66)}

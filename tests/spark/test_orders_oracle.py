@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_lib.contracts.customers import CUSTOMER_METRICS
 from clv_lib.contracts.inputs import EXCHANGE_RATES, ORDERS, REFUNDS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS
 from clv_lib.customers.metrics import NET_REVENUE, boundary_months, boundary_sums, customer_metrics
+from clv_lib.lake import as_read
 from clv_lib.orders import refunds as refunding
 from clv_lib.orders.currency import daily_rates, normalised_currency
 from clv_lib.orders.disposition import disposition_totals, input_totals, repeated_ids
@@ -26,7 +25,8 @@ from clv_lib.orders.mapping import map_source
 from clv_lib.orders.months import customer_months
 from clv_lib.settings.models import Settings
 from tests.spark import oracle
-from tests.spark.oracle import DataSet, evaluate, totals
+from tests.spark.generated import INTERPRETED, WHOLE_JOBS, conf
+from tests.spark.oracle import DataSet, evaluate, rate_rows, totals
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
@@ -182,25 +182,13 @@ def stored(frame: DataFrame) -> DataFrame:
     return frame.sparkSession.createDataFrame(frame.toArrow(), frame.schema)
 
 
-def as_read(orders: DataFrame) -> DataFrame:
-    """Stored orders with the columns that their view computes."""
-    return orders.selectExpr("*", *(f"{column.sql} as {column.name}" for column in CUSTOMER_ORDERS.computed_on_read))
-
-
 def by_job(spark: SparkSession, data: DataSet) -> Found:
     """The functions of the job in their order, without a lake."""
-    listed = [
-        {
-            "rate_date": f"{r['day']}",
-            "from_currency_code": r["currency"],
-            "to_currency_code": "gbp",
-            "rate": f"{r['rate']:f}",
-        }
-        for r in data.rates
-    ]
     limits = SETTINGS.orders
     rates = stored(
-        daily_rates(mapped(spark, listed, EXCHANGE_RATES), oracle.CURRENCY, limits.max_rate_age_days, data.as_of)
+        daily_rates(
+            mapped(spark, rate_rows(data), EXCHANGE_RATES), oracle.CURRENCY, limits.max_rate_age_days, data.as_of
+        )
     )
     raw_orders, raw_refunds = stored(mapped(spark, data.orders, ORDERS)), stored(mapped(spark, data.refunds, REFUNDS))
     judged = judged_orders(raw_orders, rates, SETTINGS, data.as_of, is_line=False)
@@ -214,7 +202,7 @@ def by_job(spark: SparkSession, data: DataSet) -> Found:
     refunds = stored(refunding.with_refund_dispositions(found, data.as_of))
     paid_back = stored(refunding.customer_refunds(refunds))
     accepted = in_reporting_currency(orders.where("disposition = 'accepted'"))
-    histories = stored(as_read(customer_orders(refunding.with_refunds(accepted, paid_back))))
+    histories = stored(as_read(customer_orders(refunding.with_refunds(accepted, paid_back)), CUSTOMER_ORDERS))
     months = stored(customer_months(histories, paid_back))
     boundary = boundary_sums(histories.where(histories.ordered_month.isin(boundary_months(data.as_of))), data.as_of)
     metrics = customer_metrics(months, boundary, None, as_of=data.as_of, inactivity_days=180, value_basis=NET_REVENUE)
@@ -261,13 +249,6 @@ def check(
         assert set(columns) - set(values) <= left_out
 
 
-# For a hundred rows Spark spends its time in compiling; the expressions are the same when they are interpreted.
-INTERPRETED = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.adaptive.enabled": "false",
-    "spark.sql.shuffle.partitions": "1",
-}
 # A generator that avoids a case would prove nothing about it.
 CASES = {
     *("accepted", "quarantined", "anonymous", "test", "cancelled", "after_as_of", "deleted", "superseded"),
@@ -277,31 +258,11 @@ CASES = {
 }
 
 
-@contextmanager
-def conf(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
-    before = {key: str(spark.conf.get(key)) for key in values}
-    for key, value in values.items():
-        spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            spark.conf.set(key, value)
-
-
 @pytest.mark.slow
 def test_silver_and_metrics_agree_with_the_oracle(spark: SparkSession) -> None:
     seen: set[str] = set()
 
-    @settings(
-        max_examples=6,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        # Shrinking would run the job hundreds of times; the assertion names the row.
-        phases=(Phase.explicit, Phase.generate),
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+    @settings(WHOLE_JOBS, max_examples=6)
     @given(data=data_sets())
     def agrees(data: DataSet) -> None:
         with conf(spark, INTERPRETED):

@@ -18,8 +18,9 @@ from pyspark.sql import functions as F
 from clv_lib.cli.publications import move_back
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM
+from clv_lib.contracts.put_aside import CONSERVATION, QUARANTINED_ROWS
 from clv_lib.contracts.segments import SEGMENTS
-from clv_lib.contracts.silver import CONSERVATION, CUSTOMER_MONTHS, QUARANTINED_ROWS
+from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.errors import ConflictError, LakeError, QualityGateFailed
 from clv_lib.lake import Pointer, Publication, register_views
 from clv_lib.pipeline import audit as auditing

@@ -1,0 +1,69 @@
+"""What became of input rows that give no value: the rows, those that broke a rule, and the account of all rows."""
+
+from __future__ import annotations
+
+from clv_lib.contracts.types import MONEY, MONEY_SUM, Field, Table
+
+NO_DAY = "1970-01-01"
+"""Month of rows whose day cannot be read: a partition has to have one."""
+
+ROWS_PUT_ASIDE = Table(
+    name="rows_put_aside",
+    layer="silver",
+    grain="one row per row of orders and refunds that gives no order and no refund, with what became of it",
+    key=(),
+    partition_by=("source_name", "row_month"),
+    may_be_empty=True,
+    fields=(
+        Field("source_name", "string", "orders, refunds, or refund_lines: refunds made of order lines.", required=True),
+        Field("row_key", "string", "order_id of orders, refund_id of refunds; NULL: it has none."),
+        Field("order_id", "string", "The order that the row is or names."),
+        Field("customer_id", "string", "The customer that the row names."),
+        Field("disposition", "string", "What became of the row: quarantined, anonymous, cancelled, ...", required=True),
+        Field("reasons", "array<string>", "Every rule that the row broke.", required=True),
+        Field("amount_original", MONEY, "Money of the row in its currency; NULL: unreadable."),
+        Field("currency_code", "string", "Currency of the row."),
+        Field("row_date", "date", "Day of the order or refund in reporting time; NULL: unreadable."),
+        Field("payload", "string", "The row of the source as JSON, of quarantined rows only."),
+        Field("row_month", "date", f"First day of the month of row_date; {NO_DAY}: unreadable.", required=True),
+    ),
+)
+
+QUARANTINED_ROWS = Table(
+    name="quarantined_rows",
+    layer="gold",
+    grain="one row per input row that broke a rule",
+    key=(),
+    partition_by=("snapshot_id",),
+    may_be_empty=True,
+    fields=(
+        Field("source_name", "string", "Input: orders, refunds, ...", required=True),
+        Field("row_key", "string", "Key of the row in its source, as far as it has one."),
+        Field("reasons", "array<string>", "Every rule that the row broke.", True, "size(reasons) > 0"),
+        Field("amount_original", MONEY, "Money of the row in its currency; NULL: unreadable."),
+        Field("currency_code", "string", "Currency of the row."),
+        Field("payload", "string", "The row of the source as JSON.", required=True),
+    ),
+)
+
+CONSERVATION = Table(
+    name="conservation",
+    layer="gold",
+    grain="one row per source, currency and disposition: what became of every input row and its money",
+    key=("source_name", "currency_code", "disposition"),
+    partition_by=("snapshot_id",),
+    fields=(
+        Field("source_name", "string", "Input: orders, refunds, ...", required=True),
+        Field("currency_code", "string", "Currency of the rows; '?' where it cannot be read.", required=True),
+        Field(
+            "disposition",
+            "string",
+            "input, or what became of the rows: accepted, refund_line, quarantined, anonymous, ...",
+            required=True,
+        ),
+        Field("row_count", "bigint", "Rows.", True, "row_count >= 0"),
+        Field("amount", MONEY_SUM, "Their money in their currency; unreadable amounts count 0.", required=True),
+    ),
+)
+
+INTAKE_TABLES: tuple[Table, ...] = (QUARANTINED_ROWS, CONSERVATION)
