@@ -30,6 +30,7 @@ from clv_lib.contracts.types import Table
 from clv_lib.pipeline.grouping import LatestHoldout, assign, compare_groups
 from clv_lib.pipeline.states import customers_as_of, segments_as_of
 from clv_lib.scoring import (
+    SCORED,
     Fits,
     customer_predictions,
     fit_models,
@@ -67,7 +68,8 @@ def predictions(work: Workspace) -> Workspace:
     own = assign(work, metrics, fits, verdict, choice.name)
     chosen = scorers(fits, choice.name, own.fits)
     rate, level = settings.annual_discount_rate, settings.interval_level
-    foreseen = work.keep(forecasts(own.states, distinct_pairs(own.states), chosen, settings.horizons_days, rate, level))
+    pairs = distinct_pairs(own.states)
+    foreseen = work.keep(forecasts(own.states.select(*SCORED), pairs, chosen, settings.horizons_days, rate, level))
     cuts = spend_tier_cuts(foreseen, settings)
     work.write(CUSTOMER_PREDICTIONS, customer_predictions(foreseen, chosen, cuts, settings, work.as_of))
     sums = segment_sums(foreseen, work.read(CUSTOMER_SEGMENTS)).toPandas()

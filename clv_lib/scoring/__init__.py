@@ -6,6 +6,7 @@ from clv_lib.scoring.fits import Choice, Fits, OfGroups, Scorers, churn_model, f
 from clv_lib.scoring.forecasts import forecasts
 from clv_lib.scoring.groups import Groupings, Taken, assigned, counted_by_group, with_groups
 from clv_lib.scoring.predictions import (
+    SCORED,
     customer_predictions,
     prediction_bands,
     segment_sums,
@@ -14,6 +15,7 @@ from clv_lib.scoring.predictions import (
 from clv_lib.scoring.segment_predictions import segment_predictions
 
 __all__ = [
+    "SCORED",
     "Choice",
     "Fits",
     "Groupings",

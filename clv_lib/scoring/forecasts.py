@@ -86,7 +86,7 @@ def forecasts(
     annual_discount_rate: float,
     level: float,
 ) -> DataFrame:
-    """`states` with a struct `forecast` of FORECASTS. Grain: customer and horizon_days.
+    """`states` with `horizon_days` and a column for each of FORECASTS. Grain: customer and horizon_days.
 
     `states` has the four btyd columns of `customer_metrics`, FIT_SEGMENT and SPEND_FIT_SEGMENT, which name two of the
     scorers' fits for each customer; `pairs` are its `distinct_pairs`. Orders are days with orders within the horizon;
@@ -98,13 +98,15 @@ def forecasts(
     horizons = F.explode(F.array(*(F.lit(days) for days in horizons_days)))
     rows = states.withColumn("horizon_days", horizons)
     if scorers.pooled.model is None:
-        return rows.withColumn("forecast", F.lit(None).cast(f"struct<{_SCHEMA.replace(' ', ':').replace(',:', ',')}>"))
+        return rows.withColumns({name: F.lit(None).cast("double") for name in FORECASTS})
     table = survivors(states.sparkSession, pairs, scorers.transactions, horizons_days, annual_discount_rate)
     known = rows.join(F.broadcast(table), [*PAIR, "horizon_days"], "left")
     arguments = [F.col(name).cast("double") for name in (*HISTORY, "btyd_monetary_value")]
     forecast = pandas_udf(_forecaster(scorers, level), _SCHEMA)  # type: ignore[call-overload]
     fits = (F.col(FIT_SEGMENT), F.col(SPEND_FIT_SEGMENT))
-    return known.withColumn("forecast", forecast(*fits, *arguments, F.col("survivor"))).drop("survivor")
+    return known.withColumn("forecast", forecast(*fits, *arguments, F.col("survivor"))).select(
+        *rows.columns, "forecast.*"
+    )
 
 
 def _forecaster(scorers: Scorers, level: float) -> Callable[..., pd.DataFrame]:

@@ -114,7 +114,7 @@ def _of_model(scored: DataFrame, name: str) -> DataFrame:
         "amount_variance": "value_variance",
         "active": "active_probability",
     } | {gradient: gradient for gradient in (*ORDER_GRADIENT, *VALUE_GRADIENT)}
-    columns = [F.col(f"forecast.{source}").alias(target) for target, source in taken.items()]
+    columns = [F.col(source).alias(target) for target, source in taken.items()]
     return scored.select(*_FACTS, F.lit(name).alias("model_id"), *columns)
 
 

@@ -13,13 +13,25 @@ from clv_lib.contracts.predictions import BANDS, CUSTOMER_PREDICTIONS, PREDICTIO
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.scoring.forecasts import ORDER_GRADIENT, RESIDUAL_GRADIENT, VALUE_GRADIENT
 from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT
-from clv_lib.scoring.statistics import TIME_UNIT_DAYS
+from clv_lib.scoring.statistics import HISTORY, TIME_UNIT_DAYS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from clv_lib.scoring.fits import Scorers
     from clv_lib.settings.predictions import Predictions
+
+SCORED = (
+    "customer_id",
+    FIT_SEGMENT,
+    SPEND_FIT_SEGMENT,
+    *HISTORY,
+    "btyd_monetary_value",
+    "value_basis",
+    "historic_clv_amount",
+    "last_order_date",
+)
+"""What is needed of a customer to be scored and published: forecasts are kept, so a row should be narrow."""
 
 Cuts = Mapping[int, tuple[float, float]]
 """Predicted values from which the spend tier is medium, and high, by horizon."""
@@ -47,13 +59,10 @@ def customer_predictions(
         "residual_clv_mean_lower_amount": "residual_value_lower",
         "residual_clv_mean_upper_amount": "residual_value_upper",
     }
-    doubles = {field.name for field in CUSTOMER_PREDICTIONS.fields if field.type == "double"}
-    shared = doubles - {"interval_level", "predicted_clv_variance"}
-    variance = F.col("forecast.value_variance")
+    variance = F.col("value_variance")
     figures = forecasts.withColumns(
         {
-            **{name: F.col(f"forecast.{name}") for name in shared},
-            **{name: F.when(has_value, F.col(f"forecast.{source}")).cast(MONEY_SUM) for name, source in money.items()},
+            **{name: F.when(has_value, F.col(source)).cast(MONEY_SUM) for name, source in money.items()},
             "predicted_clv_variance": F.when(has_value & (variance < F.lit(float("inf"))), variance),
             "model_id": F.lit(scorers.model_id),
             "interval_level": F.lit(settings.interval_level),
@@ -128,7 +137,7 @@ def spend_tier_cuts(forecasts: DataFrame, settings: Predictions) -> dict[int, tu
     Values are counted in bins of 1 % of their logarithm, so the cuts do not depend on how the rows are spread, and cost
     one group-by of any number of customers. Collects the counted bins; empty without predictions.
     """
-    value = F.when(F.col("historic_clv_amount").isNotNull(), F.col("forecast.expected_value"))
+    value = F.when(F.col("historic_clv_amount").isNotNull(), F.col("expected_value"))
     bins = F.floor(F.log(F.greatest(value, F.lit(1e-4))) / _TIER_BIN_WIDTH)
     counted = forecasts.where(value.isNotNull()).groupBy("horizon_days", bins.alias("bin")).count().toPandas()
     cuts = {}
@@ -166,26 +175,35 @@ def _limits(cuts: Cuts) -> dict[str, Column]:
     return {"lower_value": lower, "upper_value": upper}
 
 
+_GROUP = ("horizon_days", FIT_SEGMENT, SPEND_FIT_SEGMENT, "value_basis")
+
+
 def segment_sums(forecasts: DataFrame, customer_segments: DataFrame) -> DataFrame:
     """Sums of expected figures, own variances and gradients over members.
 
-    Grain: segment, horizon, FIT_SEGMENT and SPEND_FIT_SEGMENT. All that the intervals of a segment need, in one
-    aggregation: parameters of different fits have different errors, so their gradients are summed apart. Value is
-    summed over members for whom it is predicted.
+    Grain: segment, horizon, FIT_SEGMENT, SPEND_FIT_SEGMENT, and value_basis, which all customers share. All that the
+    intervals of a segment need, in one aggregation: parameters of different fits have different errors, so their
+    gradients are summed apart. Value is summed over members for whom it is predicted.
     """
-    has_value = F.col("historic_clv_amount").isNotNull() & F.col("forecast.expected_value").isNotNull()
+    has_value = F.col("historic_clv_amount").isNotNull() & F.col("expected_value").isNotNull()
     of_orders = ("expected_orders", "orders_variance", *ORDER_GRADIENT)
     of_value = ("value_variance", *VALUE_GRADIENT, "residual_variance", *RESIDUAL_GRADIENT)
-    members = customer_segments.select("customer_id", "segment_id").join(forecasts, "customer_id")
-    amounts = {"predicted_clv": "expected_value", "residual_clv": "residual_value"}
-    return members.groupBy("segment_id", "horizon_days", FIT_SEGMENT, SPEND_FIT_SEGMENT).agg(
-        F.max("value_basis").alias("value_basis"),
+    amounts = {
+        name: F.when(has_value, F.col(figure)).cast(MONEY_SUM)
+        for name, figure in (("predicted_clv", "expected_value"), ("residual_clv", "residual_value"))
+    }
+    rows = forecasts.select(
+        "customer_id",
+        *_GROUP,
+        *of_orders,
+        *(F.when(has_value, F.col(name)).alias(name) for name in of_value),
+        *(amount.alias(name) for name, amount in amounts.items()),
+        has_value.alias("has_value"),
+    )
+    members = customer_segments.select("customer_id", "segment_id").join(rows, "customer_id")
+    # A text in an aggregate instead of in its key would make Spark sort all members instead of hashing them.
+    return members.groupBy("segment_id", *_GROUP).agg(
         F.count(F.lit(1)).alias("customer_count"),
-        F.count_if(has_value).alias("predicted_customer_count"),
-        *(F.sum(f"forecast.{name}").alias(name) for name in of_orders),
-        *(F.sum(F.when(has_value, F.col(f"forecast.{name}"))).alias(name) for name in of_value),
-        *(
-            F.sum(F.when(has_value, F.col(f"forecast.{source}").cast(MONEY_SUM))).alias(name)
-            for name, source in amounts.items()
-        ),
+        F.count_if("has_value").alias("predicted_customer_count"),
+        *(F.sum(name).alias(name) for name in (*of_orders, *of_value, *amounts)),
     )

@@ -181,7 +181,7 @@ def _show(seconds: Mapping[str, float], customers: int) -> None:
 def _show_agreement(states: DataFrame, model: TransactionModel, scorers: Scorers) -> None:
     """Print how far expected orders and P(alive) of the others are from ours, over all customers."""
     own = _forecasts(_with(states, partial(_orders, model)), scorers)
-    rows = own.select(*_HISTORY[:3], "scored", "forecast.expected_orders", "forecast.probability_alive").toPandas()
+    rows = own.select(*_HISTORY[:3], "scored", "expected_orders", "probability_alive").toPandas()
     theirs = peers.score(model, _HORIZON, rows, TIME_UNIT_DAYS)
     pairs = {
         "expected orders, SciPy per row": (rows["scored"], rows["expected_orders"]),
