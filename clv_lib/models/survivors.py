@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import interpolate
 
 from clv_lib.models.discounting import (
     discounted_purchases_if_alive,
@@ -34,7 +33,8 @@ _DIFFERENCE = 1e-3
 _CELLS_AT_A_TIME = 2_000_000
 _MOST_ORDERS = 2**22
 _RESIDUAL_NODES = 20
-_AGES = 16
+_AGE_STEP = 0.25
+_STENCIL = 6
 
 ModelT = TypeVar("ModelT", bound=TransactionModel)
 
@@ -228,22 +228,25 @@ def _over_ages(
     frequency: FloatArray,
     age: FloatArray,
 ) -> FloatArray:
-    """exact(x, T), rows by figures, evaluated at no more than 16 ages per x and interpolated.
+    """exact(x, T), rows by figures, interpolated between six ages of a grid that is the same whoever else is asked for.
 
-    For a given x it is a smooth function of T (of Chebyshev's nodes of the logarithm of T + alpha, or + beta where that
-    is less), and the far future is dear to evaluate.
+    For a given x it is a smooth function of ln(T + alpha), or + beta where that is less, and the far future is dear to
+    evaluate: a row costs no evaluation of its own where others have ages near to it.
     """
     shift = min(model.alpha, getattr(model, "beta", model.alpha))  # type: ignore[attr-defined]
-    dense = [x for x in np.unique(frequency) if len(np.unique(age[frequency == x])) > _AGES]
-    rest = ~np.isin(frequency, dense)
-    some = exact(frequency[rest], age[rest])
-    figures = np.zeros((len(frequency), some.shape[1]))
-    figures[rest] = some
-    for x in dense:
-        rows = frequency == x
-        position = np.log(age[rows] + shift)
-        middle, half = (position.max() + position.min()) / 2, (position.max() - position.min()) / 2
-        nodes = middle + half * np.cos((2 * np.arange(_AGES) + 1) * np.pi / (2 * _AGES))
-        values = exact(np.full(_AGES, x), np.exp(nodes) - shift)
-        figures[rows] = interpolate.BarycentricInterpolator(nodes, values)(position)
+    place = np.log1p(age / shift) / _AGE_STEP
+    first = np.maximum(np.floor(place) - (_STENCIL // 2 - 1), 0)
+    stencil = np.stack([np.repeat(frequency, _STENCIL), np.ravel(first[:, None] + np.arange(_STENCIL))], axis=1)
+    nodes, of_row = np.unique(stencil, axis=0, return_inverse=True)
+    values = exact(nodes[:, 0], shift * np.expm1(nodes[:, 1] * _AGE_STEP))
+    around = values[of_row.reshape(-1, _STENCIL)]
+    figures: FloatArray = np.einsum("ij,ijk->ik", _lagrange(place - first), around)
     return figures
+
+
+def _lagrange(place: FloatArray) -> FloatArray:
+    """Weights, rows by _STENCIL, of the values at 0, 1, 2, ... in the polynomial through them, at each place."""
+    number = np.arange(_STENCIL)
+    others = np.array([np.delete(number, node) for node in number])
+    weights: FloatArray = np.prod((place[:, None, None] - others) / (number[:, None] - others), axis=-1)
+    return weights

@@ -31,18 +31,27 @@ def distinct_histories(states: DataFrame) -> DataFrame:
 
 
 def share_to_fit(states: DataFrame, max_rows: int) -> float:
-    """1, or the share of customers that keeps the distinct rows below the limit (they grow slower than customers)."""
+    """1, or the largest share of customers in whose sample there are no more distinct rows than the limit.
+
+    A history is in the sample if the lowest bucket of its customers is. Collects a count per bucket, at most a million.
+    """
     if states.count() <= max_rows:
         return 1.0
-    distinct = distinct_histories(states).count()
-    return 1.0 if distinct <= max_rows else int(_HASH_BUCKETS * max_rows / distinct) / _HASH_BUCKETS
+    lowest = states.groupBy(*HISTORY).agg(F.min(_bucket()).alias("bucket"))
+    counted = lowest.groupBy("bucket").count().toPandas().sort_values("bucket")
+    too_many = counted["bucket"][counted["count"].cumsum() > max_rows]
+    return 1.0 if too_many.empty else float(too_many.iloc[0]) / _HASH_BUCKETS
 
 
 def sampled(customers: DataFrame, share: float) -> DataFrame:
     """The customers whose hash falls in the share, the same ones in every run; all of them for 1. Grain: kept."""
     if share >= 1.0:
         return customers
-    return customers.where(F.pmod(F.xxhash64("customer_id"), F.lit(_HASH_BUCKETS)) < int(share * _HASH_BUCKETS))
+    return customers.where(_bucket() < round(share * _HASH_BUCKETS))
+
+
+def _bucket() -> Column:
+    return F.pmod(F.xxhash64("customer_id"), F.lit(_HASH_BUCKETS))
 
 
 def transaction_statistics(states: DataFrame) -> TransactionStatistics:

@@ -1,4 +1,4 @@
-"""Simulated customers of BG/NBD, MBG/NBD and Pareto/NBD with known parameters, for the tests of the models."""
+"""Simulated customers with known parameters, of every model, for the tests of the models and the studies."""
 
 from __future__ import annotations
 
@@ -76,3 +76,26 @@ def simulate_spend(
     random = np.random.default_rng(seed)
     scale = random.gamma(q, 1 / v, len(frequency))
     return random.gamma(p * frequency, 1 / (scale * frequency)), p / scale
+
+
+def simulate_renewals(
+    parameters: tuple[float, float], observed: FloatArray, seed: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Renewals met, lost (1 or 0) and active (0 or 1) of customers of sBG who meet at most `observed` renewals."""
+    random = np.random.default_rng(seed)
+    leaving_at = random.geometric(random.beta(*parameters, len(observed))).astype(np.float64)
+    lost = (leaving_at <= observed).astype(np.float64)
+    return np.minimum(leaving_at, observed), lost, 1 - lost
+
+
+def simulate_periods(
+    parameters: tuple[float, float, float, float], periods: FloatArray, seed: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Frequency, recency and periods of customers of BG/BB with so many chances to buy."""
+    random, (alpha, beta, gamma, delta) = np.random.default_rng(seed), parameters
+    count, longest = len(periods), int(periods.max())
+    chance, lived = random.beta(alpha, beta, count), random.geometric(random.beta(gamma, delta, count)) - 1
+    number = np.arange(1, longest + 1)
+    buys = random.random((count, longest)) < chance[:, np.newaxis]
+    buys &= number <= np.minimum(lived, periods)[:, np.newaxis]
+    return buys.sum(axis=1).astype(np.float64), (buys * number).max(axis=1).astype(np.float64), periods

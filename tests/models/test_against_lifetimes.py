@@ -12,13 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clv_lib.models import BgNbd, GammaGamma, MbgNbd, ParetoNbd
+from clv_lib.models.beta_geometric_beta_binomial import BgBb
 from tests.models.conftest import Cdnow
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from lifetimes import BetaGeoFitter, GammaGammaFitter, ModifiedBetaGeoFitter, ParetoNBDFitter
+    from lifetimes import (
+        BetaGeoBetaBinomFitter,
+        BetaGeoFitter,
+        GammaGammaFitter,
+        ModifiedBetaGeoFitter,
+        ParetoNBDFitter,
+    )
 
-FITTERS: dict[type, Any] = {BgNbd: BetaGeoFitter, MbgNbd: ModifiedBetaGeoFitter, ParetoNbd: ParetoNBDFitter}
+FITTERS: dict[type, Any] = {
+    BgNbd: BetaGeoFitter,
+    MbgNbd: ModifiedBetaGeoFitter,
+    ParetoNbd: ParetoNBDFitter,
+    BgBb: BetaGeoBetaBinomFitter,
+}
 
 shapes = st.floats(0.2, 3.0)
 rates = st.floats(2.0, 40.0)
@@ -85,6 +97,19 @@ def test_gamma_gamma(p: float, q: float, v: float, seed: int) -> None:
     fitter.params_ = pd.Series({"p": p, "q": q, "v": v})
     theirs = fitter.conditional_expected_average_profit(x, mean)
     np.testing.assert_allclose(GammaGamma(p, q, v).expected_spend(x, mean), theirs, rtol=1e-9)
+
+
+@settings(max_examples=10, deadline=None)
+@given(shapes, shapes, shapes, shapes, st.integers(1, 12), st.integers(1, 20))
+def test_bg_bb(alpha: float, beta: float, gamma: float, delta: float, periods: int, horizon: int) -> None:
+    """Every history of so many periods."""
+    model = BgBb(alpha, beta, gamma + 0.1 if abs(gamma - 1) < 0.05 else gamma, delta)
+    pairs = [(0, 0)] + [(x, t_x) for t_x in range(1, periods + 1) for x in range(1, t_x + 1)]
+    theirs, (x, t_x) = with_parameters(model), np.array(pairs, dtype=float).T
+    orders = theirs.conditional_expected_number_of_purchases_up_to_time(horizon, x, t_x, periods)
+    alive = theirs.conditional_probability_alive(1, x, t_x, periods)
+    np.testing.assert_allclose(model.expected_purchases(horizon, x, t_x, periods), orders, rtol=1e-6)
+    np.testing.assert_allclose(model.probability_alive(x, t_x, periods), alive, rtol=1e-6)
 
 
 def test_covariances_are_those_of_the_curvature_not_those_of_lifetimes(cdnow: Cdnow) -> None:

@@ -14,6 +14,7 @@ from scipy import special
 from clv_lib.models import beta_geometric_beta_binomial
 from clv_lib.models.beta_geometric_beta_binomial import BgBb, PeriodStatistics
 from clv_lib.models.fitting import Likelihood
+from tests.models.simulation import simulate_periods
 
 FloatArray = NDArray[np.float64]
 SCATTERED = [(1.2, 0.75, 0.66, 2.78), (0.05, 3.0, 4.0, 0.2), (30.0, 40.0, 0.02, 5.0)]
@@ -185,20 +186,9 @@ def test_extremes_in_high_precision(parameters: tuple[float, ...]) -> None:
             assert np.isfinite(model.residual_purchases(x, t_x, n, discount_rate=0.001))
 
 
-def simulated(parameters: tuple[float, ...], periods: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
-    """Frequency and recency of simulated customers."""
-    random, (alpha, beta, gamma, delta) = np.random.default_rng(seed), parameters
-    count, longest = len(periods), int(periods.max())
-    chance, lived = random.beta(alpha, beta, count), random.geometric(random.beta(gamma, delta, count)) - 1
-    number = np.arange(1, longest + 1)
-    buys = random.random((count, longest)) < chance[:, np.newaxis]
-    buys &= number <= np.minimum(lived, periods)[:, np.newaxis]
-    return buys.sum(axis=1).astype(float), (buys * number).max(axis=1).astype(float)
-
-
 def test_known_parameters_are_recovered() -> None:
     truth, periods = (0.9, 2.0, 0.7, 4.0), np.random.default_rng(4).choice([6.0, 12.0, 20.0], 25_000)
-    fitted = BgBb.fit(PeriodStatistics.unweighted(*simulated(truth, periods, 5), periods))
+    fitted = BgBb.fit(PeriodStatistics.unweighted(*simulate_periods(truth, periods, 5)))
     assert fitted.converged
     assert (np.abs(fitted.parameters - truth) < 3.5 * fitted.standard_errors).all()
     assert (fitted.standard_errors / truth < 0.15).all()

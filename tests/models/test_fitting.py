@@ -70,6 +70,16 @@ def test_order_of_rows_changes_nothing(model: type[BgNbd], cdnow: Cdnow) -> None
     np.testing.assert_array_equal(model.fit(shuffled).parameters, model.fit(raw).parameters)
 
 
+def test_order_and_weights_of_spend_change_nothing(cdnow: Cdnow) -> None:
+    raw = cdnow.spend
+    order = np.random.default_rng(6).permutation(np.repeat(np.arange(len(raw.frequency)), 2))
+    twice = GammaGamma.fit(SpendStatistics.unweighted(raw.frequency[order], raw.mean_spend[order]))
+    counted = GammaGamma.fit(SpendStatistics(raw.frequency, raw.mean_spend, 2 * raw.weight))
+    np.testing.assert_allclose(twice.parameters, counted.parameters, rtol=1e-9)
+    np.testing.assert_allclose(twice.parameters, GammaGamma.fit(raw).parameters, rtol=1e-9)
+    np.testing.assert_allclose(twice.covariance * 2, GammaGamma.fit(raw).covariance, rtol=1e-5)
+
+
 @pytest.mark.parametrize("model", [BgNbd, MbgNbd])
 def test_days_instead_of_weeks_scale_alpha_alone(model: type[BgNbd], cdnow: Cdnow) -> None:
     weeks = model.fit(cdnow.transactions)

@@ -65,6 +65,7 @@ def test_holdout_and_tracking(names: dict[str, Any], published: dict[str, Any]) 
     calibration, all_weeks = published["cdnow"]["repeat_cal"], 6696 - 2357
     assert names["actual"][38] == calibration and names["actual"][-1] <= all_weeks
     assert names["actual"][-1] == calibration + published["cdnow"]["holdout_repeat_39wk"]
+    np.testing.assert_array_equal(names["actual"], published["cdnow_actual"]["cumulative_by_week"])
 
 
 def test_predictions_of_some_customers(names: dict[str, Any]) -> None:

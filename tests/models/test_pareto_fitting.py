@@ -13,6 +13,7 @@ from clv_lib.models import Nbd, TransactionStatistics, fitting, fitting_with_dea
 from clv_lib.models.fitting import Fitted
 from clv_lib.models.nbd import PurchaseSums, mean_age
 from clv_lib.models.pareto_nbd import ParetoNbd
+from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray
 from tests.models import conftest
 from tests.models.conftest import Cdnow, read_cdnow
 from tests.models.simulation import simulate_pareto
@@ -128,3 +129,21 @@ def test_a_search_that_ends_below_the_nbd_shows(cdnow: Cdnow) -> None:
     _, without_death = Nbd.search(PurchaseSums(rows, mean_age(rows)), mean_age(rows))
     assert fitting.is_worse(replace(without_death, value=without_death.value - 1e-6), without_death)
     assert not fitting.is_worse(without_death, without_death)
+
+
+def test_a_fit_that_ends_below_the_nbd_has_that_status_and_no_model(cdnow: Cdnow) -> None:
+    """The likelihood of Pareto/NBD less 0.1 per customer: its peak, 0.072 above the NBD, is then below it."""
+
+    def handicapped(rows: DistinctRows, scale: float, starts: tuple[tuple[float, ...], ...]) -> fitting.Likelihood:
+        likelihood = pareto_nbd._problem(rows, scale, starts)
+
+        def evaluate(parameters: FloatArray) -> tuple[float, FloatArray]:
+            total, gradient = likelihood.evaluate(parameters)
+            return total - 0.1 * likelihood.weight, gradient
+
+        return replace(likelihood, evaluate=evaluate)
+
+    names = (ParetoNbd.name, ParetoNbd.parameter_names)
+    found = fitting_with_death.fit_with_death(ParetoNbd, names, handicapped, ((0.5, 1.0),), cdnow.transactions, 1)
+    assert (found.status, found.model, found.converged) == ("worse_than_nbd", None, False)
+    assert found.log_likelihood == pytest.approx(-9594.976179 - 235.7, abs=1e-3)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
 
-from clv_lib.models import BgNbd, GammaGamma, MbgNbd, Nbd
-from tests.models.conftest import Cdnow
+from clv_lib.models import BgNbd, GammaGamma, MbgNbd, Nbd, discounted_purchases_if_alive
+from tests.models import conftest
+from tests.models.conftest import Cdnow, read_cdnow
 
 MODELS = {model.name: model for model in (Nbd, BgNbd, MbgNbd)}
 
@@ -57,10 +59,46 @@ def test_bg_nbd_likelihood_without_a_fit(cdnow: Cdnow, published: dict[str, Any]
         assert model.log_likelihood(*case["history"]) == pytest.approx(case["log_likelihood"], abs=1e-4)
 
 
-def test_first_customers_of_note_004() -> None:
-    model = BgNbd(0.242595, 4.413602, 0.792922, 2.425907)
-    rows = model.log_likelihood([2, 1, 0], [213 / 7, 12 / 7, 0.0], 272 / 7)
-    np.testing.assert_allclose(rows, [-9.4596, -4.4711, -0.5538], atol=6e-4)
+def test_first_customers_of_note_004(cdnow: Cdnow, published: dict[str, Any]) -> None:
+    model = BgNbd(*published["bg_nbd"]["parameters"])
+    rows = model.log_likelihood(cdnow.frequency[:18], cdnow.recency[:18], cdnow.age[:18])
+    expected = [-9.4596, -4.4711, -0.5538, -21.8644, -27.3144, -4.8520]
+    np.testing.assert_allclose(rows[[0, 1, 2, 5, 16, 17]], expected, atol=6e-4)
+
+
+def test_bg_nbd_of_78_weeks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conftest, "END_OF_CALIBRATION", date(1998, 6, 30))
+    fitted = BgNbd.fit(read_cdnow().transactions)
+    np.testing.assert_allclose(fitted.parameters, [0.253561, 5.447258, 0.607365, 2.647235], rtol=5e-6)
+    assert fitted.log_likelihood == pytest.approx(-17138.233965, abs=2e-6)
+
+
+def test_holdout_of_cdnow_by_frequency(cdnow: Cdnow, published: dict[str, Any]) -> None:
+    expected, band = published["cdnow_actual"], np.minimum(cdnow.frequency, 7)
+    assert [np.sum(band == x) for x in range(8)] == expected["customers_by_frequency"]
+    means = [cdnow.holdout_purchases[band == x].mean() for x in range(8)]
+    np.testing.assert_allclose(means, expected["holdout_by_frequency"], atol=5.1e-5)
+
+
+def test_bg_nbd_cumulative_purchases_by_day(cdnow: Cdnow, published: dict[str, Any]) -> None:
+    """At the end of the 11th to the 14th of January 1997."""
+    model, days = BgNbd(*published["bg_nbd"]["parameters"]), np.arange(11, 15)[:, np.newaxis]
+    until = np.maximum(days / 7 - (272 / 7 - cdnow.age), 0)
+    np.testing.assert_allclose(model.expected_purchases_new(until).sum(axis=1), [10.67, 12.67, 14.87, 17.24], atol=6e-3)
+
+
+def test_a_weekly_model_gives_the_value_of_weeks_not_of_days(cdnow: Cdnow, published: dict[str, Any]) -> None:
+    """Customer 1, 12 months at 1 % a month: 36.28 with months of 4.345 weeks.
+
+    The manual of lifetimes prints 140.1: it has the weekly model read the days of a month as weeks.
+    """
+    orders, spend = BgNbd(*published["bg_nbd"]["parameters"]), GammaGamma(*published["gamma_gamma"]["parameters"])
+    history = cdnow.frequency[0], cdnow.recency[0], cdnow.age[0]
+    bought = discounted_purchases_if_alive(
+        orders, history[0], history[2], horizon_days=365.25, annual_discount_rate=1.01**12 - 1
+    )
+    value = orders.probability_alive(*history) * bought * spend.expected_spend(history[0], cdnow.mean_spend[0])
+    assert value == pytest.approx(36.28, abs=0.03)
 
 
 @pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd"])

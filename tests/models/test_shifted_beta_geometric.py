@@ -16,6 +16,7 @@ from clv_lib.models.shifted_beta_geometric import (
     discounted_periods,
     expected_periods,
 )
+from tests.models.simulation import simulate_renewals
 
 SEVEN_RENEWALS = slice(0, 8)
 
@@ -105,11 +106,8 @@ def test_one_row_per_customer_in_any_order_gives_the_same_estimate(published: di
 
 
 def test_known_parameters_are_recovered() -> None:
-    random, truth = np.random.default_rng(17), np.array([0.8, 2.5])
-    leaving_at = random.geometric(random.beta(*truth, 30_000)).astype(float)
-    observed = random.choice([3.0, 8.0, 15.0], 30_000)
-    lost = (leaving_at <= observed).astype(float)
-    fitted = ShiftedBetaGeometric.fit(RetentionStatistics(np.minimum(leaving_at, observed), lost, 1 - lost))
+    truth, observed = (0.8, 2.5), np.random.default_rng(17).choice([3.0, 8.0, 15.0], 30_000)
+    fitted = ShiftedBetaGeometric.fit(RetentionStatistics(*simulate_renewals(truth, observed, 18)))
     assert fitted.converged
     assert (np.abs(fitted.parameters - truth) < 3.5 * fitted.standard_errors).all()
     assert (fitted.standard_errors / truth < 0.05).all()

@@ -16,9 +16,15 @@ from clv_lib.models import (
     ParetoNbd,
     TransactionModel,
     residual_gradient_if_alive,
+    residual_if_alive,
     residual_purchases_if_alive,
 )
-from clv_lib.models.survivors import QUANTILE_LEVELS, gradient_of_survivor, order_quantiles_if_alive
+from clv_lib.models.survivors import (
+    QUANTILE_LEVELS,
+    gradient_of_survivor,
+    order_quantiles_if_alive,
+    survivor_table,
+)
 from tests.models.simulation import simulate
 
 CDNOW_BG = BgNbd(0.242595, 4.413602, 0.792922, 2.425907)
@@ -162,7 +168,7 @@ def test_levels_of_quantiles_hold_the_ends_of_the_usual_intervals() -> None:
     "model", [*BOTH, BgNbd(0.8, 0.05, 0.25, 1.3), ParetoNbd(0.553, 10.58, 0.606, 11.67), ParetoNbd(1, 30, 0.2, 0.1)]
 )
 def test_gradient_of_purchases_without_a_horizon(model: TransactionModel) -> None:
-    """Interpolated over the ages of the customers with x = 1 and 2, exact for the few with x = 30."""
+    """Interpolated over ages, of many customers and of few."""
     x, age = np.repeat([1.0, 2.0, 30.0], [40, 20, 3]), np.r_[np.linspace(0, 157, 40), np.linspace(1, 90, 20), 1, 10, 90]
     found = residual_gradient_if_alive(model, x, age, annual_discount_rate=0.1)
 
@@ -173,3 +179,20 @@ def test_gradient_of_purchases_without_a_horizon(model: TransactionModel) -> Non
     assert np.abs((found - exact) / residual(model)[:, None]).max() < 1e-3
     same_age = residual_gradient_if_alive(model, np.full(30, 1.0), np.full(30, 20.0), annual_discount_rate=0.1)
     assert np.ptp(same_age, axis=0).max() == 0
+
+
+@pytest.mark.parametrize("model", [*BOTH, ParetoNbd(0.553, 10.58, 0.606, 11.67), Nbd(0.38, 12.0)])
+def test_a_customer_is_evaluated_alike_whoever_else_is(model: TransactionModel) -> None:
+    """Every figure of the table and of the residual: of 200 customers, of each third alone, and of one."""
+    random = np.random.default_rng(5)
+    x, age = random.integers(0, 12, 200).astype(float), random.integers(1, 900, 200) / 7
+
+    def figures(rows: np.ndarray) -> list[np.ndarray]:
+        table = survivor_table(model, x[rows], age[rows], horizon_days=365, annual_discount_rate=0.1)
+        residual = residual_if_alive(model, x[rows], age[rows], annual_discount_rate=0.1, time_unit_days=7.0)
+        return [getattr(found, name) for found in (table, residual) for name in found.__dataclass_fields__]
+
+    every = figures(np.arange(200))
+    for rows in (*(np.arange(first, 200, 3) for first in range(3)), np.array([77])):
+        for alone, among in zip(figures(rows), every, strict=True):
+            np.testing.assert_allclose(alone, among[rows], rtol=1e-12, atol=1e-14)

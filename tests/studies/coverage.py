@@ -11,13 +11,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from clv_lib.models import BgNbd, GammaGamma, MbgNbd, ParetoNbd
 from clv_lib.models.sufficient_statistics import FloatArray
 from tests.studies.populations import Scenario
-from tests.studies.replication import LEVELS, replicate
+from tests.studies.recovery import APART, Recovery
+from tests.studies.replication import LEVELS, Coverage, replicate
 
 CUSTOMERS = 10_000
 REPLICATIONS = 200
@@ -41,7 +43,16 @@ REPORT = Path(__file__).parents[2] / "docs" / "coverage.md"
 
 def study(scenario: Scenario, customers: int, replications: int, first_seed: int) -> tuple[dict[str, Shares], int]:
     """Mean coverage and its standard error over replications, by quantity; and how many fits failed."""
-    results = [replicate(scenario, customers, first_seed + number) for number in range(replications)]
+    return summary([replicate(scenario, customers, first_seed + number) for number in range(replications)])
+
+
+def recovery(one: Recovery, customers: int, replications: int, first_seed: int) -> tuple[dict[str, Shares], int]:
+    """As `study`, of the parameters of a model alone."""
+    return summary([one.replicate(customers, first_seed + number) for number in range(replications)])
+
+
+def summary(results: Sequence[Coverage | None]) -> tuple[dict[str, Shares], int]:
+    """Coverage over the replications with usable fits, and how many had none."""
     usable = [result for result in results if result is not None]
     names = usable[0] if usable else {}
     columns = {name: np.array([result[name] for result in usable]) for name in names}
@@ -63,8 +74,11 @@ class Shares:
         return cls(replications.mean(axis=0), spread / np.sqrt(count))
 
 
-def tables(results: Sequence[tuple[Scenario, dict[str, Shares], int, int]]) -> str:
-    """Markdown: predictions of each scenario, then parameters of those whose model is right."""
+def tables(
+    results: Sequence[tuple[Scenario, dict[str, Shares], int, int]],
+    apart: Sequence[tuple[Recovery, dict[str, Shares], int, int]],
+) -> str:
+    """Markdown: predictions of each scenario, then parameters of those whose model is right and of models apart."""
     lines = ["## Predictions", ""]
     for scenario, shares, replications, failed in results:
         lines += [f"### {scenario.name}", "", _caption(scenario, replications, failed), "", *_header("held by")]
@@ -75,17 +89,25 @@ def tables(results: Sequence[tuple[Scenario, dict[str, Shares], int, int]]) -> s
         own = {name: held for name, held in shares.items() if "parameter" in name and ", " not in name}
         if own:
             lines += [f"### {scenario.name}", "", *_header("held by"), *(_row(*item) for item in own.items()), ""]
+    for one, shares, replications, failed in apart:
+        lines += [f"### {one.name}", "", f"{_fits(replications, failed)}; {_parameters(one.truth)}; {one.observed}."]
+        lines += ["", *_header("held by"), *(_row(*item) for item in shares.items()), ""]
     return "\n".join(lines)
 
 
 def _caption(scenario: Scenario, replications: int, failed: int) -> str:
-    model = scenario.model
-    orders = ", ".join(f"{name} {getattr(model, name)}" for name in model.parameter_names)
-    spend = ", ".join(f"{name} {getattr(scenario.spend, name)}" for name in scenario.spend.parameter_names)
     return (
-        f"{replications} replications of {CUSTOMERS:,} customers, {failed} without a usable fit; {orders}; {spend}; "
+        f"{_fits(replications, failed)}; {_parameters(scenario.model)}; {_parameters(scenario.spend)}; "
         f"first purchase {scenario.ages[0]} to {scenario.ages[1]} weeks ago, horizon {scenario.horizon} weeks."
     )
+
+
+def _fits(replications: int, failed: int) -> str:
+    return f"{replications} replications of {CUSTOMERS:,} customers, {failed} without a usable fit"
+
+
+def _parameters(model: Any) -> str:
+    return ", ".join(f"{name} {getattr(model, name)}" for name in model.parameter_names)
 
 
 def _header(first: str) -> list[str]:
@@ -109,9 +131,13 @@ def main() -> None:
         shares, failed = study(scenario, CUSTOMERS, repeated, 1000 * number)
         results.append((scenario, shares, repeated, failed))
         sys.stdout.write(f"{scenario.name}: {time.monotonic() - began:.0f} s\n")
+    apart = []
+    for number, one in enumerate(APART, start=1):
+        shares, failed = recovery(one, CUSTOMERS, 5 * count, 100_000 * number)
+        apart.append((one, shares, 5 * count, failed))
     text = REPORT.read_text(encoding="utf-8")
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]
-    REPORT.write_text(f"{before}{BEGIN}\n\n{tables(results)}\n{after}", encoding="utf-8")
+    REPORT.write_text(f"{before}{BEGIN}\n\n{tables(results, apart)}\n{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

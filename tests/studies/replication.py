@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -165,17 +166,22 @@ def _expected(found: Forecasts, population: Population, scenario: Scenario) -> C
 
 
 def _parameters(scenario: Scenario, orders: Fitted[TransactionModel], spend: Fitted[GammaGamma]) -> Coverage:
-    """Whether estimate -+ z standard errors holds the true parameter, in logarithms, and the joint ellipsoid all."""
-    coverage = {}
-    for fitted, model in ((orders, scenario.model), (spend, scenario.spend)):
-        truth = np.array([getattr(model, name) for name in fitted.parameter_names])
-        off = np.log(fitted.parameters / truth)
-        relative = fitted.standard_errors / fitted.parameters
-        for name, distance in zip(fitted.parameter_names, np.abs(off) / relative, strict=True):
-            coverage[f"parameter {name}"] = np.array([distance <= special.ndtri((1 + level) / 2) for level in LEVELS])
-        joint = off @ np.linalg.solve(fitted.log_covariance, off)
-        within = np.array([joint <= special.chdtri(len(off), 1 - level) for level in LEVELS])
-        coverage[f"all parameters of {'orders' if fitted is orders else 'spend'}"] = within
+    return held_parameters(orders, scenario.model, " of orders") | held_parameters(spend, scenario.spend, " of spend")
+
+
+def held_parameters(fitted: Fitted[Any], truth: Any, what: str = "") -> Coverage:
+    """Whether estimate -+ z standard errors holds the true parameter, in logarithms, and the joint ellipsoid all.
+
+    `truth` has the parameters as attributes; `what` is added to the name of the ellipsoid's row.
+    """
+    off = np.log(fitted.parameters / [getattr(truth, name) for name in fitted.parameter_names])
+    distances = np.abs(off) * fitted.parameters / fitted.standard_errors
+    coverage = {
+        f"parameter {name}": np.array([distance <= special.ndtri((1 + level) / 2) for level in LEVELS])
+        for name, distance in zip(fitted.parameter_names, distances, strict=True)
+    }
+    joint = off @ np.linalg.solve(fitted.log_covariance, off)
+    coverage[f"all parameters{what}"] = np.array([joint <= special.chdtri(len(off), 1 - level) for level in LEVELS])
     return {name: held.astype(np.float64) for name, held in coverage.items()}
 
 

@@ -15,7 +15,7 @@ from clv_lib.pipeline.progress import Progress, StepRecord
 from clv_lib.report.acquisition import ltv_to_cac, maximum_cac, quotient
 from clv_lib.report.forecast import forecast_lines
 from clv_lib.report.text import WIDTH, amount, count, interval, labelled, percent, significant, table
-from clv_lib.report.trust import _fit_lines, notes
+from clv_lib.report.trust import _against_baselines, _fit_lines, notes
 from clv_lib.runs import Run
 from clv_lib.settings import Settings, load_settings
 
@@ -129,6 +129,29 @@ def test_a_fit_that_is_not_used_says_why() -> None:
     failed = {"estimate": None, "standard_error": None, "log_likelihood": None, "is_converged": False}
     lines = _fit_lines([_parameter("r", **failed, fit_status="too_few_customers", customer_count=12)])
     assert "not used: too_few_customers (12 customers)" in lines[0]
+
+
+def test_a_fit_to_a_sample_says_so() -> None:
+    assert "2,357 customers, a sample of 13%" in " ".join(
+        " ".join(_fit_lines([_parameter("r", sampled_share=0.13)])).split()
+    )
+
+
+def test_a_model_that_loses_to_a_simple_rule_is_said_to_lose() -> None:
+    """Beside the rules of the same days only."""
+    end = dt.date(2025, 1, 1)
+
+    def judged(model_id: str, error: float, days: int = 180, beats: bool | None = None) -> Row:
+        return Row(
+            model_id=model_id, is_baseline=beats is None, orders_rmse=error, beats_baselines=beats,
+            calibration_end_date=end, horizon_days=days,
+        )  # fmt: skip
+
+    rules = [judged("last_period", 2.344), judged("mean_rate", 2.441), judged("mean_rate", 1.1, days=60)]
+    losing, winning = judged("bg_nbd", 2.512, beats=False), judged("mbg_nbd", 1.9, beats=True)
+    said = _against_baselines(losing, [losing, *rules])
+    assert said.endswith("2.512, WORSE than a simple rule: do not rely on it (last_period 2.344, mean_rate 2.441)")
+    assert "1.900, better than each simple rule (" in _against_baselines(winning, [winning, *rules])
 
 
 def test_notes_of_a_run_leave_the_warnings_to_the_gate(settings: Settings) -> None:
