@@ -12,6 +12,7 @@ import pytest
 from clv_lib.contracts import PUBLISHED_TABLES
 from clv_lib.pipeline import run_all
 from clv_lib.settings import load_settings
+from tests.spark.generated import INTERPRETED, conf
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,7 +24,8 @@ reporting: {currency: GBP}
 sources:
   orders: {table: shop_input.orders}
 segments: [{type: channel}]
-predictions: {model: bg_nbd, holdout_days: 0}
+predictions: {model: bg_nbd, holdout_days: 0, horizons_days: [365]}
+economics: {segment_types: [], spend_lag_months: [0]}
 forecasts: {months: 0}
 """
 
@@ -45,7 +47,8 @@ def catalog(spark: SparkSession) -> Iterator[SparkSession]:
 
 def test_a_run_in_a_catalog_publishes_a_view_of_every_table(catalog: SparkSession) -> None:
     settings = load_settings(None, text=CONFIGURATION, environ={}).settings
-    run_all(catalog, settings, dt.date(2024, 12, 31), clock=lambda: NOW)
+    with conf(catalog, INTERPRETED):
+        run_all(catalog, settings, dt.date(2024, 12, 31), clock=lambda: NOW)
     views = {row["viewName"] for row in catalog.sql("SHOW VIEWS IN shop_value").collect()}
     assert views == {table.name for table in PUBLISHED_TABLES}
     customers = catalog.sql("SELECT count(*), sum(lifetime_net_amount) FROM shop_value.customer_metrics").collect()[0]
