@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from clv_lib.models import fitting
+from clv_lib.models.curvature import sum_of_products, symmetric
 from clv_lib.models.fitting_with_death import Starts, fit_with_death
 from clv_lib.models.forward_process import (
     expected_purchases_of_survivor,
@@ -124,9 +125,9 @@ class BetaGeometric:
 
 def _problem(chances_at_start: int, rows: DistinctRows, scale: float, starts: Starts) -> fitting.Likelihood:
     sums = PurchaseSums(rows, scale)
-    evaluate = _Likelihood(rows, scale, sums, chances_at_start).evaluate
+    total = _Likelihood(rows, scale, sums, chances_at_start)
     units = np.array([1.0, scale, 1.0, 1.0])
-    return fitting.Likelihood(evaluate, sums.weight, units, sums.log_scale, starts)
+    return fitting.Likelihood(total.evaluate, total.hessian, sums.weight, units, sums.log_scale, starts)
 
 
 class _Likelihood:
@@ -160,8 +161,7 @@ class _Likelihood:
     def _death(self, r: float, alpha: float, a: float, b: float) -> tuple[float, FloatArray]:
         """Sum of ln(1 + exp d) and its gradient."""
         x, after_last = self.sums.x[self.x_present], b + self.chances[self.x_present] - 1
-        silence = np.log(alpha + self.age)[self.age_code] - np.log(alpha + self.recency)[self.recency_code]
-        odds = np.repeat(r + x, self.run_length) * silence + np.repeat(np.log(a / after_last), self.run_length)
+        silence, odds = self._silence_and_odds(r, alpha, a, b)
         small = np.exp(-np.abs(odds))
         value = float(np.sum(self.weight * (np.log1p(small) + np.maximum(odds, 0.0))))
         dead = self.weight * np.maximum(small, odds > 0) / (1.0 + small)
@@ -169,3 +169,39 @@ class _Likelihood:
         dead_of_x, shrink_of_x = (np.add.reduceat(sums, self.run_start) for sums in (dead, dead * shrink))
         gradient = (np.sum(dead * silence), np.sum((r + x) * shrink_of_x), np.sum(dead_of_x) / a)
         return value, np.array([*gradient, -np.sum(dead_of_x / after_last)], dtype=np.float64)
+
+    def _silence_and_odds(self, r: float, alpha: float, a: float, b: float) -> tuple[FloatArray, FloatArray]:
+        """ln((alpha + T) / (alpha + t_x)) and d of each row."""
+        x, after_last = self.sums.x[self.x_present], b + self.chances[self.x_present] - 1
+        silence = np.log(alpha + self.age)[self.age_code] - np.log(alpha + self.recency)[self.recency_code]
+        odds = np.repeat(r + x, self.run_length) * silence + np.repeat(np.log(a / after_last), self.run_length)
+        return silence, odds
+
+    def hessian(self, parameters: FloatArray) -> FloatArray:
+        """Second derivatives in the order r, alpha, a, b."""
+        _, _, a, b = map(float, parameters)
+        k, weight = self.chances, self.sums.weight_of_x
+        shared = special.polygamma(1, a + b) - special.polygamma(1, a + b + k)
+        by_b = shared + special.polygamma(1, b + k) - special.polygamma(1, b)
+        total = self._hessian_of_death(*map(float, parameters))
+        total[:2, :2] += self.sums.hessian(parameters[:2])
+        total[2:, 2:] += symmetric((np.sum(weight * shared), np.sum(weight * shared)), (np.sum(weight * by_b),))
+        return total
+
+    def _hessian_of_death(self, r: float, alpha: float, a: float, b: float) -> FloatArray:
+        """Of the sum of ln(1 + exp d): two ways, of which being alive has the gradient 0."""
+        silence, odds = self._silence_and_odds(r, alpha, a, b)
+        x, after_last = (
+            np.repeat(values[self.x_present], self.run_length) for values in (self.sums.x, b + self.chances - 1)
+        )
+        at_end, at_last = (1 / (alpha + self.age))[self.age_code], (1 / (alpha + self.recency))[self.recency_code]
+        shrink, dead = at_end - at_last, self.weight * special.expit(odds)
+        gradients = np.array([silence, (r + x) * shrink, np.full_like(x, 1 / a), -1 / after_last])
+        by_alpha = -np.sum(dead * (r + x) * shrink * (at_end + at_last))
+        bend = symmetric(
+            (0.0, np.sum(dead * shrink), 0.0, 0.0),
+            (by_alpha, 0.0, 0.0),
+            (-np.sum(dead) / a**2, 0.0),
+            (np.sum(dead / after_last**2),),
+        )
+        return bend + sum_of_products(gradients, dead * special.expit(-odds))

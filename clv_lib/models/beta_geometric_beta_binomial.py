@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from clv_lib.models import fitting
+from clv_lib.models.period_histories import Histories, Likelihood
 from clv_lib.models.shifted_beta_geometric import discounted_periods, expected_periods
 from clv_lib.models.sufficient_statistics import (
     DistinctRows,
     FloatArray,
-    IntArray,
     as_floats,
     columns_of_one_length,
     distinct_rows,
@@ -112,8 +112,10 @@ class BgBb:
         status = _refusal(statistics, minimum_customers)
         if status:
             return fitting.refused(cls.name, cls.parameter_names, status, *counts)
-        evaluate = _Likelihood(rows).evaluate
-        likelihood = fitting.Likelihood(evaluate, float(rows.weight.sum()), np.ones(4), 0.0, _STARTS)
+        surface = Likelihood(rows)
+        likelihood = fitting.Likelihood(
+            surface.evaluate, surface.hessian, float(rows.weight.sum()), np.ones(4), 0.0, _STARTS
+        )
         optimum = fitting.maximise(likelihood)
         parameters, covariance, total = fitting.natural_scale(likelihood, optimum)
         model = cls(*map(float, parameters)) if optimum.status == fitting.CONVERGED else None
@@ -207,11 +209,11 @@ def _of_each_distinct(compute: Callable[..., FloatArray], *columns: ArrayLike) -
     return result.reshape(arrays[0].shape)
 
 
-def _checked(x: FloatArray, t_x: FloatArray, n: FloatArray) -> _Histories:
+def _checked(x: FloatArray, t_x: FloatArray, n: FloatArray) -> Histories:
     """Return the histories, or refuse those that cannot have happened."""
     counts = PeriodStatistics.unweighted(x, t_x, n)
     whole = (column.astype(np.int64) for column in (counts.frequency, counts.recency, counts.periods))
-    return _Histories(*whole)
+    return Histories(*whole)
 
 
 def _refusal(statistics: PeriodStatistics, minimum_customers: int) -> str | None:
@@ -221,78 +223,3 @@ def _refusal(statistics: PeriodStatistics, minimum_customers: int) -> str | None
     if not statistics.frequency.any():
         return fitting.NO_REPEAT_PURCHASES
     return None if statistics.periods.max() >= _PERIODS_NEEDED else TOO_FEW_PERIODS
-
-
-def _log_rising(start: float, size: int) -> FloatArray:
-    """Logarithms of the rising factorials Gamma(start + k) / Gamma(start), k = 0 .. size - 1."""
-    return np.concatenate([[0.0], np.cumsum(np.log(start + np.arange(size - 1)))])
-
-
-def _slope_of_log_rising(start: float, size: int) -> FloatArray:
-    """Derivatives of _log_rising by start."""
-    return np.concatenate([[0.0], np.cumsum(1.0 / (start + np.arange(size - 1)))])
-
-
-class _Histories:
-    """The ways in which each history can have come about: `last` is the last period alive, t_x .. n - 1, or n or later.
-
-    Arrays have one entry per way, the ways of a row next to each other, its way `at_end` behind the others.
-    """
-
-    def __init__(self, x: IntArray, t_x: IntArray, n: IntArray) -> None:
-        ways = n - t_x + 1
-        self.first = np.cumsum(ways) - ways
-        self.row = np.repeat(np.arange(len(x)), ways)
-        self.last = np.arange(len(self.row)) - (self.first - t_x)[self.row]
-        self.at_end = self.last == n[self.row]
-        self.x = x[self.row]
-        self.missed = self.last - self.x
-        self.size = int(n.max()) + 1
-
-    def log_terms(self, parameters: FloatArray) -> FloatArray:
-        """Return ln of the likelihood's terms: (alpha)_x (beta)_(last-x) / (alpha+beta)_last times the law of `last`.
-
-        (a)_k is a rising factorial. The law is (delta)_last / (gamma+delta)_last for at least `last` periods alive, and
-        that times gamma / (gamma+delta+last) if death follows.
-        """
-        alpha, beta, gamma, delta = map(float, parameters)
-        bought, missed = _log_rising(alpha, self.size)[self.x], _log_rising(beta, self.size)[self.missed]
-        of_last = _log_rising(delta, self.size) - _log_rising(gamma + delta, self.size)
-        of_last -= _log_rising(alpha + beta, self.size)
-        dies = np.log(gamma / (gamma + delta + self.last))
-        return as_floats(bought + missed + of_last[self.last] + np.where(self.at_end, 0.0, dies))
-
-    def log_orders(self) -> FloatArray:
-        """Return ln of the number of ways to place x purchases in `last` periods."""
-        factorial = _log_rising(1.0, self.size)
-        return as_floats(factorial[self.last] - factorial[self.x] - factorial[self.missed])
-
-    def log_sum(self, terms: FloatArray) -> FloatArray:
-        """Return ln of the sum of exp(terms) of each row."""
-        top = np.maximum.reduceat(terms, self.first)
-        return as_floats(top + np.log(np.add.reduceat(np.exp(terms - top[self.row]), self.first)))
-
-
-class _Likelihood:
-    """Total log-likelihood and gradient in (alpha, beta, gamma, delta) over distinct histories."""
-
-    def __init__(self, rows: DistinctRows) -> None:
-        x, t_x, n = (column.rows.astype(np.int64) for column in rows.columns)
-        self.histories, self.weight = _Histories(x, t_x, n), rows.weight
-
-    def evaluate(self, parameters: FloatArray) -> tuple[float, FloatArray]:
-        """The gradient is the mean of the terms' gradients, weighted by the posterior probability of each way."""
-        alpha, beta, gamma, delta = map(float, parameters)
-        ways = self.histories
-        terms = ways.log_terms(parameters)
-        totals = ways.log_sum(terms)
-        share = self.weight[ways.row] * np.exp(terms - totals[ways.row])
-        dead, last = np.where(ways.at_end, 0.0, share), np.bincount(ways.last, share, ways.size)
-        by_both = np.sum(last * _slope_of_log_rising(alpha + beta, ways.size))
-        by_alpha = np.sum(share * _slope_of_log_rising(alpha, ways.size)[ways.x]) - by_both
-        by_beta = np.sum(share * _slope_of_log_rising(beta, ways.size)[ways.missed]) - by_both
-        by_death = np.sum(last * _slope_of_log_rising(gamma + delta, ways.size))
-        by_death += np.sum(dead / (gamma + delta + ways.last))
-        by_delta = np.sum(last * _slope_of_log_rising(delta, ways.size)) - by_death
-        gradient = np.array([by_alpha, by_beta, np.sum(dead) / gamma - by_death, by_delta], dtype=np.float64)
-        return float(np.sum(self.weight * totals)), gradient

@@ -23,7 +23,6 @@ NO_REPEAT_PURCHASES = "no_repeat_purchases"
 LOG_BOUND = 10.0
 GRADIENT_TOLERANCE = 1e-6
 STEP_TOLERANCE = 1e-3
-_DIFFERENCE = 1e-6
 
 ModelT_co = TypeVar("ModelT_co", covariant=True)
 
@@ -33,8 +32,9 @@ class Fitted(Generic[ModelT_co]):
     """An estimate with its evidence. `model` is None unless `status` is 'converged': nothing else may be scored.
 
     parameters, standard_errors: natural scale, in the order of parameter_names (NaN where undefined); covariance:
-    matrix of the parameters by the delta method; log_likelihood: total over customers, in the unit of the statistics;
-    gradient_norm: largest absolute derivative of the mean log-likelihood with respect to a log-parameter.
+    matrix of the parameters, from the analytic Hessian in their logarithms by the delta method; log_likelihood: total
+    over customers, in the unit of the statistics; gradient_norm: largest absolute derivative of the mean
+    log-likelihood with respect to a log-parameter.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Fitted(Generic[ModelT_co]):
 
 @dataclass(frozen=True)
 class Likelihood:
-    """A problem in scaled units: total log-likelihood and its gradient in the natural, scaled parameters.
+    """A problem in scaled units: total log-likelihood with its gradient, and its Hessian, in the scaled parameters.
 
     units: a parameter in the user's unit is the scaled one times this; log_scale: what the change of unit adds to the
     total log-likelihood; starts: scaled parameters, tried in turn until one converges; sample: the same problem on a
@@ -82,6 +82,7 @@ class Likelihood:
     """
 
     evaluate: Callable[[FloatArray], tuple[float, FloatArray]]
+    hessian: Callable[[FloatArray], FloatArray]
     weight: float
     units: FloatArray
     log_scale: float
@@ -93,6 +94,12 @@ class Likelihood:
         parameters = np.exp(log_parameters)
         value, gradient = self.evaluate(parameters)
         return -value / self.weight, -gradient * parameters / self.weight
+
+    def curvature(self, log_parameters: FloatArray, gradient: FloatArray) -> FloatArray:
+        """Hessian of minus the mean log-likelihood in the log-parameters, given its gradient in them."""
+        parameters = np.exp(log_parameters)
+        matrix = -self.hessian(parameters) * np.outer(parameters, parameters) / self.weight
+        return as_floats((matrix + matrix.T) / 2 + np.diag(gradient))
 
 
 @dataclass(frozen=True)
@@ -161,23 +168,16 @@ def _search_near(likelihood: Likelihood, sampled: Optimum) -> Optimum:
 def _settle(likelihood: Likelihood, point: FloatArray, evaluations: int) -> Optimum:
     """Judge an end point, after one more Newton step with its own curvature if that brings it closer."""
     value, gradient = likelihood.descend(point)
-    hessian = _hessian(likelihood, point, gradient)
+    hessian = likelihood.curvature(point, gradient)
     step = _newton_step(hessian, gradient)
     if np.abs(step).max() < 0.1:
         new_value, new_gradient = likelihood.descend(point + step)
         if np.abs(new_gradient).max() < np.abs(gradient).max():
             point, value, gradient = point + step, new_value, new_gradient
+            hessian = likelihood.curvature(point, gradient)
             step = _newton_step(hessian, gradient)
     status = _status(point, value, gradient, step)
-    used = evaluations + len(point) + 2
-    return Optimum(point, -value, float(np.abs(gradient).max()), hessian, status, used)
-
-
-def _hessian(likelihood: Likelihood, point: FloatArray, gradient: FloatArray) -> FloatArray:
-    """Differences of the analytic gradient, made symmetric; right to about 1e-6, at one evaluation per parameter."""
-    shifts = np.eye(len(point)) * _DIFFERENCE
-    matrix = np.array([likelihood.descend(point + shift)[1] - gradient for shift in shifts]) / _DIFFERENCE
-    return as_floats((matrix + matrix.T) / 2)
+    return Optimum(point, -value, float(np.abs(gradient).max()), hessian, status, evaluations + 2)
 
 
 def _newton_step(hessian: FloatArray, gradient: FloatArray) -> FloatArray:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from clv_lib.models import fitting
+from clv_lib.models.curvature import symmetric
 from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, SpendStatistics, as_floats
 
 _STARTS = ((2.0, 3.0, 2.0), (1.0, 1.5, 0.5), (6.0, 4.0, 0.5), (0.5, 8.0, 10.0), (20.0, 20.0, 1.0))
@@ -44,7 +45,8 @@ class GammaGamma:
         total_weight = float(np.sum(rows.weight))
         scale = float(np.exp(np.sum(rows.weight * np.log(rows.columns[1].rows)) / total_weight))
         units, log_scale = np.array([1.0, 1.0, scale]), -total_weight * float(np.log(scale))
-        likelihood = fitting.Likelihood(_Likelihood(rows, scale).evaluate, total_weight, units, log_scale, _STARTS)
+        surface = _Likelihood(rows, scale)
+        likelihood = fitting.Likelihood(surface.evaluate, surface.hessian, total_weight, units, log_scale, _STARTS)
         optimum = fitting.maximise(likelihood)
         parameters, covariance, total = fitting.natural_scale(likelihood, optimum)
         finite = optimum.status != fitting.CONVERGED or parameters[1] > 1
@@ -162,3 +164,15 @@ class _Likelihood:
         by_q = weight * (both - special.digamma(q)) - log_all
         by_v = total * q / v - float(np.sum((shape + q) * inverse))
         return value, np.array([float(np.sum(by_p)), float(np.sum(by_q)) + total * log_v, by_v])
+
+    def hessian(self, parameters: FloatArray) -> FloatArray:
+        """Second derivatives in the order p, q, v."""
+        p, q, v = map(float, parameters)
+        x, weight, total = self.x, self.weight_of_x, float(np.sum(self.weight))
+        inverse, square = (np.bincount(self.code, self.weight / (self.spent + v) ** power, len(x)) for power in (1, 2))
+        both, bought, before = (special.polygamma(1, shape) for shape in (p * x + q, p * x, q))
+        return symmetric(
+            (np.sum(x**2 * weight * (both - bought)), np.sum(x * weight * both), -np.sum(x * inverse)),
+            (np.sum(weight * (both - before)), total / v - np.sum(inverse)),
+            (np.sum((p * x + q) * square) - total * q / v**2,),
+        )

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from clv_lib.models import fitting
+from clv_lib.models.curvature import symmetric
 from clv_lib.models.forward_process import order_probabilities_of_survivor
 from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, TransactionStatistics, as_floats
 
@@ -54,6 +55,17 @@ class PurchaseSums:
         per_age = self.weight_of_age * r * self.age / alpha - self.purchases_of_age
         return value, np.array([by_r, float(np.sum(per_age / at_end))])
 
+    def hessian(self, parameters: FloatArray) -> FloatArray:
+        """Second derivatives of the log-likelihood without death in (r, alpha)."""
+        r, alpha = float(parameters[0]), float(parameters[1])
+        at_end = alpha + self.age
+        bend_of_rising = special.polygamma(1, r + self.x) - special.polygamma(1, r)
+        waited = self.weight_of_age * self.age / (alpha * at_end)
+        per_age = self.purchases_of_age / at_end**2 - r * waited * (1 / alpha + 1 / at_end)
+        return symmetric(
+            (float(np.sum(self.weight_of_x * bend_of_rising)), float(np.sum(waited))), (float(np.sum(per_age)),)
+        )
+
 
 @dataclass(frozen=True)
 class Nbd:
@@ -84,7 +96,9 @@ class Nbd:
     @staticmethod
     def search(sums: PurchaseSums, scale: float) -> tuple[fitting.Likelihood, fitting.Optimum]:
         """Fit in scaled time; the beta-geometric models start from this and are compared with it."""
-        likelihood = fitting.Likelihood(sums.evaluate, sums.weight, np.array([1.0, scale]), sums.log_scale, _STARTS)
+        likelihood = fitting.Likelihood(
+            sums.evaluate, sums.hessian, sums.weight, np.array([1.0, scale]), sums.log_scale, _STARTS
+        )
         return likelihood, fitting.maximise(likelihood)
 
     def log_likelihood(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:

@@ -16,13 +16,10 @@ from scipy import special
 from clv_lib.models import fitting, pareto_forward
 from clv_lib.models.fitting_with_death import Starts, fit_with_death
 from clv_lib.models.nbd import PurchaseSums, log_likelihood_without_death
-from clv_lib.models.sufficient_statistics import Codes, DistinctRows, FloatArray, TransactionStatistics, as_floats
+from clv_lib.models.pareto_likelihood import BLOCK_ROWS, DeathIntegral, Likelihood
+from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, TransactionStatistics, as_floats
 
 _LEAVING_STARTS = ((0.7, 0.7), (0.1, 0.1), (2.0, 10.0), (5.0, 1.0), (0.02, 5.0))
-_BLOCK_ROWS = 4096
-# 32 nodes leave a relative error of 1e-14 wherever tested, 24 of 2e-12; what is cut off is below e^-40 of the whole.
-_NODES, _WEIGHTS = pareto_forward.gauss_legendre(32)
-_NEGLIGIBLE = 40.0
 
 
 @dataclass(frozen=True)
@@ -78,9 +75,9 @@ class ParetoNbd:
         parameters = np.array([self.r, self.alpha, self.s, self.beta])
         values = np.empty(x.size)
         columns = [column.reshape(-1) for column in (x, start, end)]
-        for low in range(0, x.size, _BLOCK_ROWS):
-            block = tuple(column[low : low + _BLOCK_ROWS] for column in columns)
-            values[low : low + _BLOCK_ROWS] = _DeathIntegral(parameters, *block).value
+        for low in range(0, x.size, BLOCK_ROWS):
+            block = tuple(column[low : low + BLOCK_ROWS] for column in columns)
+            values[low : low + BLOCK_ROWS] = DeathIntegral(parameters, *block).value
         return values.reshape(x.shape)
 
     def probability_alive(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
@@ -94,9 +91,9 @@ class ParetoNbd:
         parameters = np.array([self.r, self.alpha, self.s, self.beta])
         result = np.empty((x.size, 4))
         columns = [column.reshape(-1) for column in (x, t_x, ages)]
-        for low in range(0, x.size, _BLOCK_ROWS):
-            block = tuple(column[low : low + _BLOCK_ROWS] for column in columns)
-            result[low : low + _BLOCK_ROWS] = (_gradient_of_log_odds(parameters, *block) * parameters[:, np.newaxis]).T
+        for low in range(0, x.size, BLOCK_ROWS):
+            block = tuple(column[low : low + BLOCK_ROWS] for column in columns)
+            result[low : low + BLOCK_ROWS] = (_gradient_of_log_odds(parameters, *block) * parameters[:, np.newaxis]).T
         alive = self.probability_alive(x, t_x, ages)
         return np.asarray(-(alive * (1 - alive))[..., np.newaxis] * result.reshape(*x.shape, 4), dtype=np.float64)
 
@@ -141,50 +138,10 @@ class ParetoNbd:
         return self.r + x, self.alpha + ages, self.s, self.beta + ages
 
 
-class _DeathIntegral:
-    """J of a block of rows, and its gradient, by Gauss-Legendre quadrature in log time.
-
-    With v = ln((m + u)/(m + t)), m the smaller of alpha and beta, the integrand is exp(-decay v) (1 + ratio (e^v - 1))
-    ^-power: analytic for |Im v| < pi, so the rule converges exponentially. Nodes are along the last axis.
-    """
-
-    def __init__(self, parameters: FloatArray, x: FloatArray, time: FloatArray, until: FloatArray) -> None:
-        r, self.alpha, self.s, self.beta = map(float, parameters)
-        self.shape, self.time = r + x, time
-        self.rate_is_near = self.alpha <= self.beta
-        near, far = sorted((self.alpha, self.beta))
-        ratio = (near + time) / (far + time)
-        if self.rate_is_near:
-            decay, power, factor = self.shape - 1, np.full_like(x, self.s + 1), self.s * ratio
-        else:
-            decay, power, factor = np.full_like(x, self.s), self.shape, np.full_like(x, self.s)
-        length = np.log1p((until - time) / (near + time))
-        self.length = _to_where_it_matters(length, decay, power, ratio)
-        growth = np.expm1(self.length[:, np.newaxis] * _NODES)
-        self.far_growth = ratio[:, np.newaxis] * growth
-        self.near_growth, self.far_log = growth, np.log1p(self.far_growth)
-        density = np.exp(-(decay * self.length)[:, np.newaxis] * _NODES - power[:, np.newaxis] * self.far_log)
-        self.density, self.factor = density, factor * self.length
-        self.value: FloatArray = self.factor * (density @ _WEIGHTS)
-
-    def gradient(self) -> FloatArray:
-        """Derivatives of J in r, alpha, s, beta: one row each."""
-        near = self.factor * self.length * (self.density @ (_WEIGHTS * _NODES))
-        far = self.factor * ((self.density * self.far_log) @ _WEIGHTS)
-        near_lost = self.value - self.factor * ((self.density / (1 + self.near_growth)) @ _WEIGHTS)
-        far_lost = self.value - self.factor * ((self.density / (1 + self.far_growth)) @ _WEIGHTS)
-        rate, life, rate_lost, life_lost = near, far, near_lost, far_lost
-        if not self.rate_is_near:
-            rate, life, rate_lost, life_lost = far, near, far_lost, near_lost
-        by_alpha = self.shape * rate_lost / (self.alpha + self.time)
-        by_beta = ((self.s + 1) * life_lost - self.value) / (self.beta + self.time)
-        return np.array([-rate, by_alpha, self.value / self.s - life, by_beta])
-
-
 def _gradient_of_log_odds(parameters: FloatArray, x: FloatArray, t_x: FloatArray, age: FloatArray) -> FloatArray:
     """Derivatives of d in r, alpha, s, beta: one row each; those of ln J count as 0 where J is."""
     r, alpha, s, beta = map(float, parameters)
-    integral = _DeathIntegral(parameters, x, t_x, age)
+    integral = DeathIntegral(parameters, x, t_x, age)
     of_log = np.divide(integral.gradient(), integral.value, out=np.zeros((4, len(x))), where=integral.value != 0)
     silence, outlived = (np.log1p((age - t_x) / (since + t_x)) for since in (alpha, beta))
     by_alpha, by_beta = (1 / (since + age) - 1 / (since + t_x) for since in (alpha, beta))
@@ -192,85 +149,7 @@ def _gradient_of_log_odds(parameters: FloatArray, x: FloatArray, t_x: FloatArray
     return np.asarray(of_log + by_power, dtype=np.float64)
 
 
-def _to_where_it_matters(length: FloatArray, decay: FloatArray, power: FloatArray, ratio: FloatArray) -> FloatArray:
-    """Cut the range of v where one of the two falling factors has made the rest negligible."""
-    with np.errstate(over="ignore", divide="ignore"):
-        by_decay = np.where(decay > 0, _NEGLIGIBLE / np.maximum(decay, 1e-300), np.inf)
-        rise = np.maximum(-decay, 0.0) * length
-        by_power = np.log1p(np.expm1((_NEGLIGIBLE + rise) / power) / ratio)
-    return np.minimum(length, np.minimum(by_decay, by_power))
-
-
 def _problem(rows: DistinctRows, scale: float, starts: Starts) -> fitting.Likelihood:
     sums = PurchaseSums(rows, scale)
-    evaluate, units = _Likelihood(rows, scale, sums).evaluate, np.array([1.0, scale, 1.0, scale])
-    return fitting.Likelihood(evaluate, sums.weight, units, sums.log_scale, starts)
-
-
-class _Pairs:
-    """Distinct (x, time) among the rows, where 'time' is one of their columns: far fewer than the rows."""
-
-    def __init__(self, frequency: Codes, times: Codes, time_scale: float) -> None:
-        key = frequency.code * len(times.values) + times.code
-        present, self.position = np.unique(key, return_inverse=True)
-        self.x = frequency.values[present // len(times.values)]
-        self.time = times.values[present % len(times.values)] / time_scale
-
-    def integrals(self, parameters: FloatArray, until: float) -> tuple[FloatArray, FloatArray]:
-        """J(x, time, until) of each pair and its gradient, one row per parameter."""
-        values, gradient = np.empty(self.x.shape), np.empty((4, *self.x.shape))
-        for low in range(0, len(self.x), _BLOCK_ROWS):
-            block = slice(low, low + _BLOCK_ROWS)
-            integral = _DeathIntegral(parameters, self.x[block], self.time[block], np.full_like(self.x[block], until))
-            values[block], gradient[:, block] = integral.value, integral.gradient()
-        return values, gradient
-
-    def log_power(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Y = (r + x) ln(alpha + time) + s ln(beta + time) of each pair and its gradient, one row per parameter."""
-        r, alpha, s, beta = map(float, parameters)
-        rate, life = np.log(alpha + self.time), np.log(beta + self.time)
-        gradient = np.array([rate, (r + self.x) / (alpha + self.time), life, s / (beta + self.time)])
-        return (r + self.x) * rate + s * life, gradient
-
-    def total(self, per_row: FloatArray) -> FloatArray:
-        """Sums over the rows of each pair."""
-        return np.bincount(self.position, per_row, len(self.x)).astype(np.float64)
-
-
-class _Likelihood:
-    """Total log-likelihood and gradient over distinct rows.
-
-    1 + exp d = 1 - J(x, T, e) + J(x, t_x, e) exp(Y(x, T) - Y(x, t_x)) for any e, here the highest age: integrals are
-    needed per pair and not per row. J <= 1 bounds the rounding error of the difference.
-    """
-
-    def __init__(self, rows: DistinctRows, time_scale: float, sums: PurchaseSums) -> None:
-        frequency, recency, age = rows.columns
-        self.sums, self.weight = sums, rows.weight
-        self.last, self.now = _Pairs(frequency, recency, time_scale), _Pairs(frequency, age, time_scale)
-        self.until = float(np.max(sums.age))
-
-    def evaluate(self, parameters: FloatArray) -> tuple[float, FloatArray]:
-        """Gradient in the order r, alpha, s, beta."""
-        _, _, s, beta = map(float, parameters)
-        (value, by_rate), weight, age = self.sums.evaluate(parameters[:2]), self.sums.weight_of_age, self.sums.age
-        outlived = float(np.sum(weight * np.log1p(age / beta)))
-        by_life = [-outlived, s / beta * float(np.sum(weight * age / (beta + age)))]
-        death, by_death = self._death(parameters)
-        return value - s * outlived + death, np.concatenate([by_rate, by_life]) + by_death
-
-    def _death(self, parameters: FloatArray) -> tuple[float, FloatArray]:
-        """Sum of ln(1 + exp d) and its gradient."""
-        left, by_left = self.last.integrals(parameters, self.until)
-        later, by_later = self.now.integrals(parameters, self.until)
-        (before, by_before), (after, by_after) = (pairs.log_power(parameters) for pairs in (self.last, self.now))
-        with np.errstate(divide="ignore"):
-            log_stay, log_left = np.log(np.maximum(1.0 - later, 0.0)), np.log(left) - before
-        leaving = log_left[self.last.position] + after[self.now.position]
-        logs = np.logaddexp(log_stay[self.now.position], leaving)
-        alive, dead = self.weight * np.exp(-logs), self.weight * np.exp(leaving - logs)
-        dead_since = self.last.total(dead)
-        per_left = np.divide(dead_since, left, out=np.zeros_like(left), where=left > 0)
-        gradient = by_left @ per_left - by_before @ dead_since
-        gradient += by_after @ self.now.total(dead) - by_later @ self.now.total(alive)
-        return float(np.sum(self.weight * logs)), gradient
+    total, units = Likelihood(rows, scale, sums), np.array([1.0, scale, 1.0, scale])
+    return fitting.Likelihood(total.evaluate, total.hessian, sums.weight, units, sums.log_scale, starts)

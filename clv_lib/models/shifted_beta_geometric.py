@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from clv_lib.models import fitting
+from clv_lib.models.curvature import symmetric
 from clv_lib.models.sufficient_statistics import FloatArray, as_floats, columns_of_one_length, refuse_rows
 
 NO_LOSSES = "no_losses"
@@ -106,14 +107,13 @@ class ShiftedBetaGeometric:
         status = _refusal(lost, stayed, statistics.customer_count, minimum_customers)
         if status:
             return fitting.refused(cls.name, cls.parameter_names, status, *counts)
-        evaluate = _Likelihood(lost, stayed).evaluate
-        customers = float(lost[0] + stayed[0])
-        likelihood = fitting.Likelihood(evaluate, customers, np.ones(2), 0.0, _STARTS)
+        total, customers = _Likelihood(lost, stayed), float(lost[0] + stayed[0])
+        likelihood = fitting.Likelihood(total.evaluate, total.hessian, customers, np.ones(2), 0.0, _STARTS)
         optimum = fitting.maximise(likelihood)
-        parameters, covariance, total = fitting.natural_scale(likelihood, optimum)
+        parameters, covariance, log_likelihood = fitting.natural_scale(likelihood, optimum)
         model = cls(*map(float, parameters)) if optimum.status == fitting.CONVERGED else None
         return fitting.Fitted(
-            cls.name, cls.parameter_names, optimum.status, model, parameters, covariance, total, *counts,
+            cls.name, cls.parameter_names, optimum.status, model, parameters, covariance, log_likelihood, *counts,
             optimum.gradient_norm, optimum.evaluations,
         )  # fmt: skip
 
@@ -250,3 +250,10 @@ class _Likelihood:
         left = self.met / (alpha + b)
         value = self.lost * np.log(alpha) + np.sum(self.stayed * np.log(b)) - np.sum(self.met * np.log(alpha + b))
         return float(value), np.array([self.lost / alpha - np.sum(left), np.sum(self.stayed / b) - np.sum(left)])
+
+    def hessian(self, parameters: FloatArray) -> FloatArray:
+        """Second derivatives in (alpha, beta)."""
+        alpha, beta = map(float, parameters)
+        b = beta + self.before
+        both = float(np.sum(self.met / (alpha + b) ** 2))
+        return symmetric((both - self.lost / alpha**2, both), (both - float(np.sum(self.stayed / b**2)),))

@@ -43,13 +43,22 @@ class Cdnow:
         return SpendStatistics.unweighted(self.frequency[bought], self.mean_spend[bought])
 
 
-def read_cdnow() -> Cdnow:
-    """Read the file from the installed package `lifetimes` without importing it, which would warn."""
+def cdnow_lines(name: str = "CDNOW_sample.txt") -> list[list[str]]:
+    """The lines of the file in the installed package `lifetimes`, not imported, since that would warn.
+
+    Each ends with customer, day, number of discs and value; in the sample the customer's number in the master is first.
+    """
     files = distribution("lifetimes").files or []
-    path = next(file.locate() for file in files if file.name == "CDNOW_sample.txt")
-    lines = [line.split() for line in Path(str(path)).read_text().splitlines() if line.strip()]
+    path = next(file.locate() for file in files if file.name == name)
+    lines = [line.split() for line in Path(str(path)).read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line for line in lines if line[0].isdigit()]
+
+
+def read_cdnow(name: str = "CDNOW_sample.txt") -> Cdnow:
+    """Histories of the customers in the order of their first lines."""
+    lines = cdnow_lines(name)
     days: dict[str, dict[date, float]] = defaultdict(lambda: defaultdict(float))
-    for _, customer, day, _, value in lines:
+    for *_, customer, day, _, value in lines:
         days[customer][datetime.strptime(day, "%Y%m%d").date()] += float(value)  # noqa: DTZ007 - a calendar day
     rows = [_customer(values) for values in days.values()]
     columns = np.array(rows, dtype=np.float64).T

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import special
 
-from clv_lib.models import beta_geometric_beta_binomial
+from clv_lib.models import period_histories
 from clv_lib.models.beta_geometric_beta_binomial import BgBb, PeriodStatistics
 from clv_lib.models.fitting import Likelihood
 from tests.models.simulation import simulate_periods
@@ -86,8 +86,9 @@ def test_residual_purchases(estimate: BgBb, published: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("point", SCATTERED)
 def test_gradient_agrees_with_differences(point: tuple[float, ...], donations: PeriodStatistics) -> None:
-    evaluate = beta_geometric_beta_binomial._Likelihood(donations.distinct()).evaluate
-    likelihood, centre, step = Likelihood(evaluate, 11104.0, np.ones(4), 0.0, ()), np.log(point), 1e-5
+    total = period_histories.Likelihood(donations.distinct())
+    likelihood = Likelihood(total.evaluate, total.hessian, 11104.0, np.ones(4), 0.0, ())
+    centre, step = np.log(point), 1e-5
     gradient = likelihood.descend(centre)[1]
     for index, shift in enumerate(np.eye(4) * step):
         rise = likelihood.descend(centre + shift)[0] - likelihood.descend(centre - shift)[0]

@@ -28,12 +28,12 @@ SCATTERED = [(0.3, 0.2, 0.8, 2.5), (3.0, 2.0, 0.05, 0.2), (0.02, 5.0, 12.0, 30.0
 def likelihoods(cdnow: Cdnow) -> dict[str, Likelihood]:
     rows, spend = cdnow.transactions.distinct(), cdnow.spend.distinct()
     scale = mean_age(rows)
-    sums = PurchaseSums(rows, scale)
+    sums, value = PurchaseSums(rows, scale), gamma_gamma_module._Likelihood(spend, 20.0)
     return {
         "nbd": Nbd.search(sums, scale)[0],
         "bg_nbd": beta_geometric._problem(0, rows, scale, ()),
         "mbg_nbd": beta_geometric._problem(1, rows, scale, ()),
-        "gamma_gamma": Likelihood(gamma_gamma_module._Likelihood(spend, 20.0).evaluate, 1.0, np.ones(3), 0.0, ()),
+        "gamma_gamma": Likelihood(value.evaluate, value.hessian, 1.0, np.ones(3), 0.0, ()),
     }
 
 

@@ -59,8 +59,8 @@ def test_published_residual_lifetimes(published: dict[str, Any]) -> None:
 @pytest.mark.parametrize("point", [(0.7, 1.2), (8.0, 0.05), (0.03, 400.0)])
 def test_gradient_agrees_with_differences(point: tuple[float, float], published: dict[str, Any]) -> None:
     cohorts = [published["sbg"]["regular"]["survivors"], published["sbg"]["high_end"]["survivors"][SEVEN_RENEWALS]]
-    evaluate = shifted_beta_geometric._Likelihood(*RetentionStatistics.of_cohorts(cohorts).decisions()).evaluate
-    likelihood, centre = Likelihood(evaluate, 2000.0, np.ones(2), 0.0, ()), np.log(point)
+    total = shifted_beta_geometric._Likelihood(*RetentionStatistics.of_cohorts(cohorts).decisions())
+    likelihood, centre = Likelihood(total.evaluate, total.hessian, 2000.0, np.ones(2), 0.0, ()), np.log(point)
     gradient, step = likelihood.descend(centre)[1], 1e-5
     for index, shift in enumerate(np.eye(2) * step):
         rise = likelihood.descend(centre + shift)[0] - likelihood.descend(centre - shift)[0]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import distribution
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +34,7 @@ from clv_lib.scoring import (
 )
 from clv_lib.scoring.survivors import distinct_pairs
 from clv_lib.settings import Predictions, Settings
-from tests.models.conftest import END_OF_CALIBRATION, read_cdnow
+from tests.models.conftest import END_OF_CALIBRATION, cdnow_lines, read_cdnow
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
@@ -69,12 +67,9 @@ class Result:
 
 def purchases() -> list[tuple[str, str, str, str]]:
     """Row number, customer, day and value of each line of the file."""
-    files = distribution("lifetimes").files or []
-    path = next(file.locate() for file in files if file.name == "CDNOW_sample.txt")
-    lines = [line.split() for line in Path(str(path)).read_text(encoding="utf-8").splitlines() if line.strip()]
     return [
         (f"{number}", customer, dt.date(int(day[:4]), int(day[4:6]), int(day[6:])).isoformat(), value)
-        for number, (_, customer, day, _, value) in enumerate(lines)
+        for number, (_, customer, day, _, value) in enumerate(cdnow_lines())
     ]
 
 
@@ -85,14 +80,19 @@ def metrics_of(accepted: DataFrame, as_of: dt.date) -> DataFrame:
     return customer_metrics(months, boundary, None, as_of=as_of, inactivity_days=180, value_basis=NET_REVENUE)
 
 
+def judged_rows(spark: SparkSession, lines: list[tuple[str, str, str, str]], as_of: dt.date) -> DataFrame:
+    """The lines, in the form of `purchases`, as orders with what became of them on a day."""
+    raw = spark.createDataFrame(lines, "order_id string, customer string, day string, value string")
+    reporting = SETTINGS.reporting
+    mapped = map_source(raw, ORDERS, COLUMNS, currency=reporting.currency, time_zone=reporting.time_zone)
+    judged = judged_orders(mapped, None, SETTINGS, as_of, is_line=False)
+    return with_order_dispositions(judged, None, SETTINGS, as_of)
+
+
 @pytest.fixture(scope="module")
 def result(spark_session: SparkSession) -> Iterator[Result]:
     """One run for all tests of this file, with what it kept in memory dropped at the end."""
-    raw = spark_session.createDataFrame(purchases(), "order_id string, customer string, day string, value string")
-    reporting = SETTINGS.reporting
-    mapped = map_source(raw, ORDERS, COLUMNS, currency=reporting.currency, time_zone=reporting.time_zone)
-    judged = judged_orders(mapped, None, SETTINGS, END_OF_CALIBRATION, is_line=False)
-    rows = with_order_dispositions(judged, None, SETTINGS, END_OF_CALIBRATION).persist()
+    rows = judged_rows(spark_session, purchases(), END_OF_CALIBRATION).persist()
     metrics = metrics_of(rows.where("disposition = 'accepted'"), END_OF_CALIBRATION).persist()
     fits = fit_models(metrics, PREDICTIONS)
     chosen = scorers(fits, "bg_nbd", OfGroups())
@@ -160,6 +160,11 @@ ESTIMATES: dict[str, tuple[dict[str, float], float]] = {
     "nbd": ({"r": 0.384766, "alpha": 12.072022}, -9763.6576),
 }
 
+ESTIMATES_OF_78_WEEKS = {
+    "pareto_nbd": ((0.563004, 12.559169, 0.408107, 10.514545), -17135.8359),
+    "bg_nbd": ((0.253561, 5.447258, 0.607365, 2.647235), -17138.2340),
+}
+
 
 @pytest.mark.parametrize("model", ESTIMATES)
 def test_estimates(result: Result, model: str) -> None:
@@ -171,6 +176,26 @@ def test_estimates(result: Result, model: str) -> None:
         assert row["log_likelihood"] == pytest.approx(log_likelihood, abs=6e-5)
         assert (row["customer_count"], row["is_converged"], row["fit_status"]) == (customers, True, "converged")
         assert row["is_published_model"] == (model in ("bg_nbd", "gamma_gamma"))
+
+
+def test_the_whole_of_the_78_weeks(spark: SparkSession, result: Result) -> None:
+    """Orders of both halves, from the same lines on the last day of the file."""
+    last = dt.date(1998, 6, 30)
+    rows = judged_rows(spark, purchases(), last).where("disposition = 'accepted'")
+    metrics = metrics_of(rows, last).persist()
+    later = {row.customer_id: row.btyd_frequency for row in metrics.select("customer_id", "btyd_frequency").collect()}
+    assert sum(later.values()) == 4339
+    assert len(later) == 2357
+    holdout = {customer: count - result.metrics[customer].btyd_frequency for customer, count in later.items()}
+    assert sum(holdout.values()) == 1882
+    by_frequency = [[holdout[c] for c, row in result.metrics.items() if row.btyd_frequency == x] for x in range(3)]
+    means = [sum(counts) / len(counts) for counts in by_frequency]
+    assert means == pytest.approx([0.2367, 0.6970, 1.3925], abs=5.1e-5)
+    fits = fit_models(metrics, PREDICTIONS)
+    for model, (parameters, log_likelihood) in ESTIMATES_OF_78_WEEKS.items():
+        fitted = fits.candidates[model]
+        np.testing.assert_allclose(fitted.parameters, parameters, rtol=5e-6)
+        assert fitted.log_likelihood == pytest.approx(log_likelihood, abs=6e-5)
 
 
 def test_expected_orders(result: Result) -> None:
