@@ -23,6 +23,7 @@ NO_REPEAT_PURCHASES = "no_repeat_purchases"
 LOG_BOUND = 10.0
 GRADIENT_TOLERANCE = 1e-6
 STEP_TOLERANCE = 1e-3
+_SAME_CURVATURE = 1e-6
 
 ModelT_co = TypeVar("ModelT_co", covariant=True)
 
@@ -173,8 +174,9 @@ def _settle(likelihood: Likelihood, point: FloatArray, evaluations: int) -> Opti
     if np.abs(step).max() < 0.1:
         new_value, new_gradient = likelihood.descend(point + step)
         if np.abs(new_gradient).max() < np.abs(gradient).max():
-            point, value, gradient = point + step, new_value, new_gradient
-            hessian = likelihood.curvature(point, gradient)
+            point, value, gradient, moved = point + step, new_value, new_gradient, np.abs(step).max()
+            # Curvature changes by about as much, relative to its size, as the logarithms of the parameters.
+            hessian = likelihood.curvature(point, gradient) if moved > _SAME_CURVATURE else hessian
             step = _newton_step(hessian, gradient)
     status = _status(point, value, gradient, step)
     return Optimum(point, -value, float(np.abs(gradient).max()), hessian, status, evaluations + 2)

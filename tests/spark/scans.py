@@ -34,9 +34,13 @@ class Scans:
 
     def taken(self, table: str) -> int:
         """Scans of a silver or gold table since the last call."""
+        return len(self.lines(table))
+
+    def lines(self, table: str) -> list[str]:
+        """What the plans say of each scan since the last call, its filters included."""
         self._bus.waitUntilEmpty()
         plans, self._plans = self._plans, []
-        return scans_in(plans, table)
+        return scan_lines(plans, table)
 
     class Java:
         """What the JVM takes this for."""
@@ -60,7 +64,12 @@ def counted_scans(spark: SparkSession) -> Iterator[Scans]:
 
 
 def scans_in(plans: list[str], table: str) -> int:
-    """Scans of a table in texts of plans; what was computed once and kept is printed with each use."""
+    """Number of scans of a table in texts of plans."""
+    return len(scan_lines(plans, table))
+
+
+def scan_lines(plans: list[str], table: str) -> list[str]:
+    """Lines of the scans of a table in texts of plans; what was computed once and kept is printed with each use."""
     scan = re.compile(rf"Scan .*/{table}\]")
     outside: list[str] = []
     kept: set[tuple[str, ...]] = set()
@@ -74,7 +83,7 @@ def scans_in(plans: list[str], table: str) -> int:
             if below and below not in kept:
                 kept.add(below)
                 texts.append(list(below))
-    return sum(bool(scan.search(line)) for line in outside)
+    return [line for line in outside if scan.search(line)]
 
 
 def _below(lines: list[str], indent: int) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,13 @@ import numpy as np
 import pytest
 
 from clv_lib.contracts.customers import CUSTOMER_METRICS
+from clv_lib.contracts.silver import CUSTOMER_ORDERS
 from clv_lib.lake import register_views
 from clv_lib.models import TRANSACTION_MODELS, TransactionStatistics
 from clv_lib.pipeline import begin
 from clv_lib.pipeline.predicting import compare_models
+from clv_lib.pipeline.states import customers_as_of
+from tests.spark.scans import counted_scans
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -256,6 +260,24 @@ def test_a_grouping_is_taken_only_if_it_beats_the_pooled_fit(published: Any, vie
             total = next(row for row in totals if row.grouping == grouping)
             for name in ("customer_count", "actual_value", "grouped_predicted_value", "pooled_predicted_value"):
                 assert sum(row[name] for row in own) == pytest.approx(total[name], rel=1e-9)
+
+
+def test_an_earlier_day_is_found_without_a_pass_over_all_orders(published: Any, views: SparkSession) -> None:
+    """Of customer_orders only the partitions of single months are read: its own, and those where windows begin."""
+    demo, spark = published.demo, views
+    end = demo.as_of - dt.timedelta(days=demo.settings.predictions.holdout_days)
+    begun = begin(demo.lake.spark, demo.settings, demo.as_of, published.outcome.publication.published_at)
+    work = replace(begun, run=published.outcome.run)
+    try:
+        with counted_scans(spark) as counted:
+            customers = len(customers_as_of(work, end).collect())
+            scans = counted.lines(CUSTOMER_ORDERS.name)
+    finally:
+        work.release()
+    assert customers == sum(min(own) <= end for own in order_days(views).values())
+    filters = [re.search(r"PartitionFilters: \[(.*?)\], ", line) for line in scans]
+    assert len(filters) == 2
+    assert all(found and re.search(r"ordered_month#\d+L? (=|IN) ", found[1]) for found in filters), scans
 
 
 @pytest.mark.slow
