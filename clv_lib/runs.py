@@ -100,6 +100,13 @@ def record(lake: Lake, run: Run, status: str, finished_at: dt.datetime | None = 
     lake.write_rows(PIPELINE_RUNS, lake.spark.createDataFrame([row], PIPELINE_RUNS.ddl), f"run_id = '{run.run_id}'")
 
 
+def refile(lake: Lake, run_id: str, silver_versions: Mapping[str, int]) -> None:
+    """Name other versions of silver tables in the record of a run, which hold the same rows."""
+    stored = lake.read_rows(PIPELINE_RUNS).where(F.col("run_id") == run_id)
+    named = F.create_map(*(F.lit(part) for pair in sorted(silver_versions.items()) for part in pair))
+    lake.write_rows(PIPELINE_RUNS, stored.withColumn("silver_versions", named), f"run_id = '{run_id}'")
+
+
 def recorded(lake: Lake, run: Run) -> Run | None:
     """The run as an earlier step or attempt recorded it, or None."""
     row = recorded_row(lake, run.run_id)

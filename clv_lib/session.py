@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -148,7 +149,8 @@ def _own_session(app_name: str, user: dict[str, str]) -> SparkSession:
     conf.setdefault("spark.driver.memory", default_driver_memory(machine_memory()))
     conf = with_delta_jars(conf, jars.jars_folder(), pyspark.__version__, jars.installed_delta_version())
     try:
-        return _get_or_create(app_name, conf)
+        with _output_of_java_apart():
+            return _get_or_create(app_name, conf)
     except PySparkRuntimeError as error:
         raise EnvironmentFault(
             "Spark did not start: its Java process ended at once",
@@ -156,6 +158,18 @@ def _own_session(app_name: str, user: dict[str, str]) -> SparkSession:
             next_step="read the lines that Java printed above, then run: clv doctor\n"
             f"if it was a JAR that could not be resolved: {sys.executable} -m clv_lib.jars",
         ) from error
+
+
+@contextmanager
+def _output_of_java_apart() -> Iterator[None]:
+    """Let a Java that starts meanwhile print to standard error: Delta's VACUUM prints, and ours is for results."""
+    ours = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 1)
+        os.close(ours)
 
 
 def _submitted_session(app_name: str, user: dict[str, str]) -> SparkSession:

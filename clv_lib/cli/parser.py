@@ -132,6 +132,11 @@ def _reading(commands: Any) -> None:
     back.add_argument(
         "--to", metavar="RUN_ID", help="publish this run again instead (default: the one published before)"
     )
+    upkeep = _command(
+        commands, "maintain", "maintaining.maintain", "put small files together, remove dead runs and unused files"
+    )
+    _config(upkeep)
+    _output(upkeep)
     again = _command(
         commands, "reproduce", "reproducing.reproduce", "compute a recorded run again and compare every table"
     )

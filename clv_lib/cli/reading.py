@@ -85,7 +85,7 @@ def views(arguments: argparse.Namespace) -> int:
             statements = [f"CREATE OR REPLACE VIEW {t.name} AS {view_query(lake, t, now)}" for t in PUBLISHED_TABLES]
         else:
             statements = view_statements(lake, now)
-    write("-- views of silver tables name their versions: run these statements again after each publication")
+    write("-- views of silver tables name their versions: run these again after each publication and `clv maintain`")
     write("\n".join(f"{statement};" for statement in statements))
     return SUCCESS_EXIT_CODE
 

@@ -50,7 +50,10 @@ PIPELINE_RUNS = Table(
             required=True,
         ),
         Field(
-            "silver_versions", "map<string,bigint>", "Silver table to the Delta version this run read.", required=True
+            "silver_versions",
+            "map<string,bigint>",
+            "Silver table to the Delta version of this run; `clv maintain` may name one with the same rows.",
+            required=True,
         ),
         Field(
             "source_ids",

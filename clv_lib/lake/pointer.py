@@ -73,7 +73,7 @@ class Pointer:
         target = Publication(
             snapshot_id=checked_snapshot_id(snapshot_id),
             previous_snapshot_id=expected.snapshot_id if expected else None,
-            sequence=(expected.sequence if expected else 0) + 1,
+            sequence=_sequence_of(expected) + 1,
             as_of_date=as_of_date,
             silver_versions=dict(silver_versions),
             published_at=published_at,
@@ -81,21 +81,40 @@ class Pointer:
         for _ in range(_ATTEMPTS):
             # After a conflict, what is published now decides whether to try again.
             with suppress(ConflictError):
-                self._merge(expected.sequence if expected else 0, target)
+                self._merge(_sequence_of(expected), target)
             now = self.current()
             if now is not None and (now.sequence, now.snapshot_id) == (target.sequence, target.snapshot_id):
                 return now
-            if now != expected:
+            if _sequence_of(now) != _sequence_of(expected):
                 break
         raise self._lost(expected, self.current(), snapshot_id)
 
+    def refile(self, expected: Publication, silver_versions: Mapping[str, int]) -> bool:
+        """Name other versions of the silver tables, which hold the same rows; False if something else was published.
+
+        It is no publication: neither snapshot nor sequence change, and a run that is at work may publish after it.
+        """
+        for _ in range(_ATTEMPTS):
+            now = self.current()
+            if now is None or now.sequence != expected.sequence:
+                return False
+            if now.silver_versions == silver_versions:
+                return True
+            with suppress(ConflictError), reported(self._lake.place(PUBLISHED), "written"):
+                self._lake.spark.sql(
+                    f"UPDATE {self._lake.reference(PUBLISHED)} SET silver_versions = {_map_of(silver_versions)}"
+                    f" WHERE dataset = '{DATASET}' AND sequence = {int(expected.sequence)}"
+                )
+        now = self.current()
+        return now is not None and (now.sequence, now.silver_versions) == (expected.sequence, silver_versions)
+
     def _merge(self, expected_sequence: int, target: Publication) -> None:
-        versions = ", ".join(f"'{name}', {int(version)}L" for name, version in sorted(target.silver_versions.items()))
         previous = f"'{target.previous_snapshot_id}'" if target.previous_snapshot_id else "cast(null as string)"
         row = (
             f"SELECT '{DATASET}' AS dataset, '{target.snapshot_id}' AS snapshot_id,"
             f" {previous} AS previous_snapshot_id, {target.sequence}L AS sequence,"
-            f" date'{target.as_of_date.isoformat()}' AS as_of_date, map({versions}) AS silver_versions,"
+            f" date'{target.as_of_date.isoformat()}' AS as_of_date,"
+            f" {_map_of(target.silver_versions)} AS silver_versions,"
             f" timestamp'{target.published_at.isoformat()}' AS published_at"
         )
         insert = "WHEN NOT MATCHED THEN INSERT *" if expected_sequence == 0 else ""
@@ -114,3 +133,13 @@ class Pointer:
             found=f"published now: {now.snapshot_id if now else 'nothing'}",
             next_step=f"nothing is broken; run again if run {snapshot_id} should replace what is published now",
         )
+
+
+def _sequence_of(publication: Publication | None) -> int:
+    """How many publications and rollbacks there were; 0 before the first."""
+    return 0 if publication is None else publication.sequence
+
+
+def _map_of(versions: Mapping[str, int]) -> str:
+    listed = ", ".join(f"'{name}', {int(version)}L" for name, version in sorted(versions.items()))
+    return f"map({listed})"

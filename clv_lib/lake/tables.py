@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from clv_lib.contracts.types import Table
 from clv_lib.errors import ConflictError, LakeError
+from clv_lib.lake import versions
 from clv_lib.lake.reporting import reported
+from clv_lib.settings.silver import SILVER_RETENTION_DAYS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 SNAPSHOT_COLUMN = "snapshot_id"
 _SNAPSHOT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 _READABLE_BY_ALL = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
-_SILVER_KEPT = {"delta.deletedFileRetentionDuration": "interval 30 days"}
+_SILVER_KEPT = {"delta.deletedFileRetentionDuration": f"interval {SILVER_RETENTION_DAYS} days"}
 
 
 class Lake:
@@ -119,10 +121,7 @@ class Lake:
         """
         self.ensure(table)
         with reported(self.place(table), "written"):
-            read = self._latest(table)["version"]
-            if read != base_version:
-                self.spark.sql(f"RESTORE TABLE {self.reference(table)} TO VERSION AS OF {base_version}").collect()
-                read = self._latest(table)["version"]
+            read = self._set_back(table, base_version)
             chosen = {"replaceWhere": selecting(table, partitions), "userMetadata": checked_snapshot_id(run_id)}
             self._save(table, conform(frame, table), chosen)
             written = self._latest(table)
@@ -135,6 +134,16 @@ class Lake:
                     next_step="nothing is broken; let one run end before the next one starts, and run again",
                 )
             return int(written["version"]), _rows_written(written)
+
+    def _set_back(self, table: Table, version: int) -> int:
+        """The newest version; it holds the rows of the given one, to which the table is set back if need be."""
+        same, newest = versions.same_rows_until(self.spark, self.reference(table), version)
+        if same == newest:
+            return newest
+        self.spark.sql(f"RESTORE TABLE {self.reference(table)} TO VERSION AS OF {same}").collect()
+        # Also the table's properties are those of that version again.
+        versions.outlive_a_run(self.spark, self.reference(table), version)
+        return int(self._latest(table)["version"])
 
     def _latest(self, table: Table) -> Row:
         return self.spark.sql(f"DESCRIBE HISTORY {self.reference(table)} LIMIT 1").collect()[0]

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from clv_lib.contracts import GOLD_TABLES
+from clv_lib.contracts import GOLD_TABLES, TABLES
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.errors import ConflictError, QualityGateFailed, UnknownCommand, did_you_mean
-from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, create_catalog_views, pin_source, reported
+from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, create_catalog_views, pin_source, reported, upkeep
 from clv_lib.pipeline import audit as auditing
 from clv_lib.pipeline import gold, predicting
 from clv_lib.pipeline.experiments import experiments
@@ -100,7 +100,7 @@ def run_all(
     for name, consequence in OPTIONAL_SOURCES.items():
         if name not in work.sources:
             work.progress.note(f"source {name} is not configured: {consequence}")
-    record(work.lake, work.run, STARTED)
+    _record_start(work, before)
     verdict = None
     for name in STEPS[:-1]:
         with work.progress.step(name):
@@ -123,7 +123,7 @@ def run_step(
         return work
     refuse_older(work.run, before, allow_older=allow_older)
     if name == "intake":
-        record(work.lake, work.run, STARTED)
+        _record_start(work, before)
     else:
         work = replace(work, run=require_silver(recorded(work.lake, work.run), work.run.run_id))
     if name not in ("audit", "publish") and work.lake.exists(DATA_QUALITY_RESULTS):
@@ -134,6 +134,14 @@ def run_step(
         else:
             work, _ = compute(work, name, clock)
     return work
+
+
+def _record_start(work: Workspace, before: Publication | None) -> None:
+    """Record the run, and see to it that readers keep their silver whatever the run writes."""
+    record(work.lake, work.run, STARTED)
+    versions = before.silver_versions if before else {}
+    with ThreadPoolExecutor(max_workers=_PINNED_AT_A_TIME) as pool:
+        list(pool.map(lambda name: upkeep.outlive_a_run(work.lake, TABLES[name], versions[name]), versions))
 
 
 def compute(work: Workspace, name: str, clock: Clock) -> tuple[Workspace, Verdict | None]:
@@ -184,11 +192,16 @@ def _publish_audited(work: Workspace, before: Publication | None, clock: Clock) 
     return _publish(work, before, clock)
 
 
+def kept_snapshots(lake: Lake, settings: Settings, publication: Publication) -> set[str]:
+    """The published snapshot, the one before it, and the latest published ones by the settings."""
+    latest = published_runs(lake)[: settings.retention.snapshots_to_keep]
+    always = (publication.snapshot_id, publication.previous_snapshot_id)
+    return {*latest, *(snapshot_id for snapshot_id in always if snapshot_id is not None)}
+
+
 def forget_snapshots(work: Workspace, publication: Publication) -> None:
     """Delete snapshots but the latest published ones; what is published and the one before it always stay."""
-    kept = published_runs(work.lake)[: work.settings.retention.snapshots_to_keep]
-    keep = {publication.snapshot_id, publication.previous_snapshot_id, *kept}
-    surplus = work.lake.snapshots(DATA_QUALITY_RESULTS) - keep
+    surplus = work.lake.snapshots(DATA_QUALITY_RESULTS) - kept_snapshots(work.lake, work.settings, publication)
     if surplus:
         for table in GOLD_TABLES:
             work.lake.drop_snapshots(table, surplus)

@@ -29,7 +29,7 @@ from clv_lib.settings.secrets import REDACTED, is_secret
 
 DEFAULT_ORIGIN = "default"
 # Where results are stored and how fast they are made, not what they are.
-NOT_IN_HASH = ("lake", "retention", "spark")
+NOT_IN_HASH = ("lake", "retention", "maintenance", "spark")
 
 ShowFormat = Literal["text", "yaml", "json"]
 

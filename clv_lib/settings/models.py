@@ -24,7 +24,7 @@ from clv_lib.settings.segments import (
     SegmentType,
     default_segments,
 )
-from clv_lib.settings.silver import Retention, Silver
+from clv_lib.settings.silver import Maintenance, Retention, Silver
 from clv_lib.settings.sources import OptionText, Source, Sources, empty_map, lower
 
 FIXED_SPARK_KEYS = {
@@ -160,6 +160,7 @@ class Settings(Section):
     gate: Gate = Field(default_factory=Gate, description="Limits above which nothing is published.")
     silver: Silver = Field(default_factory=Silver, description="How silver is stored and refreshed.")
     retention: Retention = Field(default_factory=Retention, description="How much of the past is kept.")
+    maintenance: Maintenance = Field(default_factory=Maintenance, description="How `clv maintain` keeps tables up.")
     spark: Annotated[dict[str, OptionText], BeforeValidator(empty_map)] = Field(
         default_factory=dict, description="Further Spark configuration, by its full key."
     )

@@ -45,8 +45,9 @@ def taken_in(spark: SparkSession, settings: Settings, as_of: dt.date) -> Workspa
 def publish_silver(work: Workspace) -> None:
     """Publish what an intake wrote, without the tables that derive from it."""
     before = Pointer(work.lake).current()
-    record(work.lake, work.run, PUBLISHED, NOW)
-    Pointer(work.lake).move(before, work.run.run_id, work.as_of, work.run.silver_versions, NOW)
+    at = NOW + dt.timedelta(days=before.sequence if before else 0)
+    record(work.lake, work.run, PUBLISHED, at)
+    Pointer(work.lake).move(before, work.run.run_id, work.as_of, work.run.silver_versions, at)
 
 
 @dataclass
@@ -59,13 +60,17 @@ class Shop:
     feed: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     rebuilds: int = 0
+    lake: str = "lake"
 
-    def settings(self, lake: str) -> Settings:
+    def configuration(self, lake: str) -> str:
         lines = [f"lake: {self.folder / lake}", f"reporting: {{currency: {CURRENCY}, time_zone: Europe/London}}"]
         lines += ["gate: {allow_empty: true}", "sources:"]
         lines += [f"  {name}: {{table: {self.folder / name}{self.options.get(name, '')}}}" for name in self.sources]
         lines += [f"silver: {{customer_buckets: {self.options.get('buckets', 1)}}}"]
-        return load_settings(None, text="\n".join(lines), environ={}).settings
+        return "\n".join(lines)
+
+    def settings(self, lake: str) -> Settings:
+        return load_settings(None, text=self.configuration(lake), environ={}).settings
 
     def insert(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         """Append rows in one commit; the first ones make the table."""
@@ -90,7 +95,7 @@ class Shop:
 
     def night(self, as_of: dt.date) -> Workspace:
         """Bring silver up to date and publish it."""
-        work = taken_in(self.spark, self.settings("lake"), as_of)
+        work = taken_in(self.spark, self.settings(self.lake), as_of)
         publish_silver(work)
         return work
 
@@ -108,7 +113,7 @@ class Shop:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Lake, "replace_in_state", counted)
             with pytest.raises(KeyboardInterrupt):
-                taken_in(self.spark, self.settings("lake"), as_of)
+                taken_in(self.spark, self.settings(self.lake), as_of)
         return written
 
     def rebuilt(self, as_of: dt.date) -> Workspace:

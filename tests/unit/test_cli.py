@@ -35,6 +35,7 @@ COMMANDS = (
     "runs",
     "rollback",
     "reproduce",
+    "maintain",
     "views",
     "tables",
     "contract",
