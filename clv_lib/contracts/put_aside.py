@@ -7,6 +7,11 @@ from clv_lib.contracts.types import MONEY, MONEY_SUM, Field, Table
 NO_DAY = "1970-01-01"
 """Month of rows whose day cannot be read: a partition has to have one."""
 
+_REASONS = "Every rule that the row broke."
+_AMOUNT = Field("amount_original", MONEY, "Money of the row in its currency; NULL: unreadable.")
+_CURRENCY = Field("currency_code", "string", "Currency of the row.")
+_SOURCE = Field("source_name", "string", "Input: orders, refunds, ...", required=True)
+
 ROWS_PUT_ASIDE = Table(
     name="rows_put_aside",
     layer="silver",
@@ -20,9 +25,9 @@ ROWS_PUT_ASIDE = Table(
         Field("order_id", "string", "The order that the row is or names."),
         Field("customer_id", "string", "The customer that the row names."),
         Field("disposition", "string", "What became of the row: quarantined, anonymous, cancelled, ...", required=True),
-        Field("reasons", "array<string>", "Every rule that the row broke.", required=True),
-        Field("amount_original", MONEY, "Money of the row in its currency; NULL: unreadable."),
-        Field("currency_code", "string", "Currency of the row."),
+        Field("reasons", "array<string>", _REASONS, required=True),
+        _AMOUNT,
+        _CURRENCY,
         Field("row_date", "date", "Day of the order or refund in reporting time; NULL: unreadable."),
         Field("payload", "string", "The row of the source as JSON, of quarantined rows only."),
         Field("row_month", "date", f"First day of the month of row_date; {NO_DAY}: unreadable.", required=True),
@@ -37,11 +42,11 @@ QUARANTINED_ROWS = Table(
     partition_by=("snapshot_id",),
     may_be_empty=True,
     fields=(
-        Field("source_name", "string", "Input: orders, refunds, ...", required=True),
+        _SOURCE,
         Field("row_key", "string", "Key of the row in its source, as far as it has one."),
-        Field("reasons", "array<string>", "Every rule that the row broke.", True, "size(reasons) > 0"),
-        Field("amount_original", MONEY, "Money of the row in its currency; NULL: unreadable."),
-        Field("currency_code", "string", "Currency of the row."),
+        Field("reasons", "array<string>", _REASONS, True, "size(reasons) > 0"),
+        _AMOUNT,
+        _CURRENCY,
         Field("payload", "string", "The row of the source as JSON.", required=True),
     ),
 )
@@ -53,7 +58,7 @@ CONSERVATION = Table(
     key=("source_name", "currency_code", "disposition"),
     partition_by=("snapshot_id",),
     fields=(
-        Field("source_name", "string", "Input: orders, refunds, ...", required=True),
+        _SOURCE,
         Field("currency_code", "string", "Currency of the rows; '?' where it cannot be read.", required=True),
         Field(
             "disposition",

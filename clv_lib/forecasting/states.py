@@ -135,7 +135,7 @@ def counted_spend(states: DataFrame) -> DataFrame:
 def _exact_sum(column: Column) -> Column:
     """The sum as a double that does not depend on the order of the rows, which differs from run to run."""
     ones, parts = _halves(column)
-    return F.try_sum(ones) + F.try_sum(parts) / _PARTS
+    return _together(F.try_sum(ones), F.try_sum(parts))
 
 
 def _halves(column: Column) -> tuple[Column, Column]:
@@ -145,6 +145,11 @@ def _halves(column: Column) -> tuple[Column, Column]:
     """
     ones = F.when(F.abs(column) < _LARGEST, F.floor(column))
     return ones, F.floor((column - ones) * _PARTS)
+
+
+def _together(ones: Column, parts: Column) -> Column:
+    """The double of two halves, or of their sums."""
+    return ones + parts / _PARTS
 
 
 def member_sums(
@@ -173,7 +178,7 @@ def member_sums(
     added_up = [F.try_sum(name).alias(name) for name in (*_COUNTED, *_HALVES)]
     each = of_packs.groupBy("segment_ids", *cell).agg(*added_up)
     sums = each.withColumn("segment_id", F.explode("segment_ids")).groupBy("segment_id", *cell).agg(*added_up)
-    exact = ((F.col(f"{name}_ones") + F.col(f"{name}_parts") / _PARTS).alias(name) for name in _EXACT_SUMS)
+    exact = (_together(F.col(f"{name}_ones"), F.col(f"{name}_parts")).alias(name) for name in _EXACT_SUMS)
     return sums.select("segment_id", *cell, *_COUNTED, *exact)
 
 

@@ -57,24 +57,21 @@ def files_by_partition(lake: Lake, table: Table) -> Counter[Row]:
     return counted
 
 
-def drop_found_snapshots(lake: Lake, table: Table, snapshot_ids: Iterable[str]) -> set[str]:
-    """Delete snapshots of a gold table, those of which it has files; returns them."""
-    found = {partition[SNAPSHOT_COLUMN] for partition in files_by_partition(lake, table)} & set(snapshot_ids)
-    lake.drop_snapshots(table, found)
+def drop_found_snapshots(lake: Lake, table: Table, files: Counter[Row], snapshot_ids: Iterable[str]) -> set[Row]:
+    """Delete snapshots of a gold table, those of which it has `files`; returns their partitions."""
+    wanted = set(snapshot_ids)
+    found = {partition for partition in files if partition[SNAPSHOT_COLUMN] in wanted}
+    lake.drop_snapshots(table, {partition[SNAPSHOT_COLUMN] for partition in found})
     return found
 
 
-def compact(lake: Lake, table: Table, most_files: int) -> int:
-    """Put the files of each partition together that has more than `most_files`; returns how many these are.
-
-    Larger files than `target_file_size` stay as they are.
-    """
-    crowded = [partition for partition, files in files_by_partition(lake, table).items() if files > most_files]
-    if crowded:
-        chosen = f" WHERE {selecting(table, sorted(crowded))}" if table.partition_by else ""
+def compact(lake: Lake, table: Table, partitions: Iterable[Row]) -> None:
+    """Put the files of each of the partitions together; larger files than `target_file_size` stay as they are."""
+    chosen = sorted(partitions)
+    if chosen:
+        where = f" WHERE {selecting(table, chosen)}" if table.partition_by else ""
         with reported(lake.place(table), "compacted"):
-            lake.spark.sql(f"OPTIMIZE {lake.reference(table)}{chosen}").collect()
-    return len(crowded)
+            lake.spark.sql(f"OPTIMIZE {lake.reference(table)}{where}").collect()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from clv_lib.contracts import GOLD_TABLES, TABLES
+from clv_lib.contracts import GOLD_TABLES, SILVER_TABLES
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.errors import ConflictError, QualityGateFailed, UnknownCommand, did_you_mean
 from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, create_catalog_views, pin_source, reported, upkeep
@@ -39,6 +39,7 @@ from clv_lib.steps import STEPS
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from clv_lib.contracts.types import Table
     from clv_lib.settings.models import Settings
 
 Clock = Callable[[], dt.datetime]
@@ -137,11 +138,16 @@ def run_step(
 
 
 def _record_start(work: Workspace, before: Publication | None) -> None:
-    """Record the run, and see to it that readers keep their silver whatever the run writes."""
+    """Record the run, and let readers keep their silver whatever the run writes; a table that is lost is made anew."""
     record(work.lake, work.run, STARTED)
     versions = before.silver_versions if before else {}
+
+    def outlive(table: Table) -> None:
+        if table.name in versions and work.lake.exists(table):
+            upkeep.outlive_a_run(work.lake, table, versions[table.name])
+
     with ThreadPoolExecutor(max_workers=_PINNED_AT_A_TIME) as pool:
-        list(pool.map(lambda name: upkeep.outlive_a_run(work.lake, TABLES[name], versions[name]), versions))
+        list(pool.map(outlive, SILVER_TABLES))
 
 
 def compute(work: Workspace, name: str, clock: Clock) -> tuple[Workspace, Verdict | None]:

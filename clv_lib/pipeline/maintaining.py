@@ -83,20 +83,21 @@ def maintain(
 
 def _maintained(lake: Lake, table: Table, plan: _Plan) -> Maintained:
     policy, is_silver = plan.settings.maintenance, table in SILVER_TABLES
-    before = upkeep.files_by_partition(lake, table).total()
+    files = upkeep.files_by_partition(lake, table)
     named = plan.named.get(table.name, {})
     days = max(policy.retention_days, SILVER_RETENTION_DAYS) if is_silver else policy.retention_days
     lost = upkeep.keep_readable(lake, table, named, days)
     if lost is not None:
         reason = f"left alone: version {lost}, that of run {named[lost]}, is older than removed files are kept for"
-        return Maintained(table.name, before, before, left_alone=reason)
-    dead = upkeep.drop_found_snapshots(lake, table, plan.dead) if table in GOLD_TABLES else set()
-    compacted = 0
-    if not is_silver or _newest_as_published(lake, table, plan.publication) is not None:
-        compacted = upkeep.compact(lake, table, policy.files_per_partition)
+        return Maintained(table.name, files.total(), files.total(), left_alone=reason)
+    dead = upkeep.drop_found_snapshots(lake, table, files, plan.dead) if table in GOLD_TABLES else set()
+    crowded = {partition for partition, count in files.items() if count > policy.files_per_partition} - dead
+    if is_silver and _newest_as_published(lake, table, plan.publication) is None:
+        crowded = set()
+    upkeep.compact(lake, table, crowded)
     freed = upkeep.delete_unused_files(lake, table)
     after = upkeep.files_by_partition(lake, table).total()
-    return Maintained(table.name, before, after, compacted, len(dead), freed)
+    return Maintained(table.name, files.total(), after, len(crowded), len(dead), freed)
 
 
 def _dead(lake: Lake, begun_before: dt.datetime) -> set[str]:
@@ -120,8 +121,9 @@ def _named(lake: Lake, publication: Publication, kept: set[str]) -> dict[str, di
 
 
 def _newest_as_published(lake: Lake, table: Table, publication: Publication) -> int | None:
-    """The newest version of a silver table if it holds the published rows; None if a run wrote others since."""
-    return upkeep.newest_with_same_rows(lake, table, publication.silver_versions[table.name])
+    """The newest version of a silver table if it holds published rows; None if a run wrote others since."""
+    version = publication.silver_versions.get(table.name)
+    return None if version is None else upkeep.newest_with_same_rows(lake, table, version)
 
 
 def _publish_refiled(lake: Lake, publication: Publication) -> None:
@@ -129,11 +131,7 @@ def _publish_refiled(lake: Lake, publication: Publication) -> None:
 
     The record of the run comes first: wherever this ends, both name versions with the same rows.
     """
-    found = {
-        table.name: _newest_as_published(lake, table, publication)
-        for table in SILVER_TABLES
-        if table.name in publication.silver_versions
-    }
+    found = {table.name: _newest_as_published(lake, table, publication) for table in SILVER_TABLES}
     versions = {**publication.silver_versions, **{name: new for name, new in found.items() if new is not None}}
     if versions != publication.silver_versions:
         refile(lake, publication.snapshot_id, versions)

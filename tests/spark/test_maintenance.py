@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,3 +162,7 @@ def test_fewer_files_and_the_same_rows(spark: SparkSession, tmp_path: Path, capf
         months = lake.spark.sql(f"DESCRIBE HISTORY {lake.reference(CUSTOMER_MONTHS)} LIMIT 1").collect()[0]
         assert months["readVersion"] == now.silver_versions["customer_months"]
         assert_same(last, shop.rebuilt(later(day, 4)))
+
+        # A table that is gone does not keep a run from making it anew.
+        shutil.rmtree(tmp_path / "aged" / "silver" / "customer_refunds")
+        _record_start(begin(spark, shop.settings("aged"), later(day, 5), NOW), published(lake))
