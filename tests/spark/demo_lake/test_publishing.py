@@ -19,7 +19,7 @@ from clv_lib.cli.publications import move_back
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM
 from clv_lib.contracts.put_aside import CONSERVATION, QUARANTINED_ROWS
-from clv_lib.contracts.segments import SEGMENTS
+from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.errors import ConflictError, LakeError, QualityGateFailed
 from clv_lib.lake import Pointer, Publication, register_views
@@ -303,17 +303,15 @@ def killed(demo: Any, name: str, at: str, environ: dict[str, str]) -> None:
 
 @pytest.mark.slow
 def test_a_killed_step_leaves_the_old_snapshot_and_can_be_run_again(
-    candidate: Candidate, demo: Any, clean_environ: dict[str, str]
+    candidate: Candidate, demo: Any, clean_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGKILL while a step has written one of its tables, and while the audit reads tables back."""
+    """SIGKILL when a step has written one of its tables."""
     killed(demo, "segments", "wrote customer_segments", clean_environ)
     assert seen_by_readers(demo.lake) == candidate.seen_before
-    step(demo, "segments")
-    killed(demo, "audit", "read back 10 of", clean_environ)
-    assert seen_by_readers(demo.lake) == candidate.seen_before
-    with pytest.raises(QualityGateFailed, match="no audit"):
-        step(demo, "publish")
-    for name in ("audit", "publish"):
+    monkeypatch.setattr(auditing, "AUDITED_TABLES", FEW_TABLES)
+    for name in ("segments", "audit", "publish"):
         step(demo, name)
     now = Pointer(demo.lake).current()
     assert now is not None and now.snapshot_id == candidate.run_id
+    of_segments = demo.lake.read_snapshot(CUSTOMER_SEGMENTS, candidate.run_id)
+    assert of_segments.count() == of_segments.select("customer_id", "segment_id").distinct().count() > 0
