@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
 from clv_lib.cli import main
+from clv_lib.contracts.control import PIPELINE_RUNS
 from clv_lib.contracts.put_aside import ROWS_PUT_ASIDE
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, STATE_TABLES
 from clv_lib.errors import NotReproduced
 from clv_lib.lake import Pointer, Untraceable
 from clv_lib.pipeline import begin, rebuilding, refreshing
-from clv_lib.runs import refile
+from clv_lib.runs import REBUILD_REFUSED, refile
 from tests.spark.generated import INTERPRETED, WHOLE_JOBS, conf
 from tests.spark.nights import NOW, Shop, assert_same, disturbed, later, rows_of
 from tests.spark.oracle import rate_rows
@@ -108,11 +109,11 @@ def falsify(work: Workspace) -> None:
     assert Pointer(work.lake).refile(now, versions)
 
 
-def step(shop: Shop, name: str, as_of: dt.date) -> int:
-    """Exit code of a step of a rebuild, by the command."""
+def rebuild_step(shop: Shop, as_of: dt.date) -> int:
+    """Exit code of the intake of a rebuild, by the command."""
     file = shop.folder / "shop.yaml"
     file.write_text(shop.configuration(shop.lake), encoding="utf-8")
-    return main(["step", name, "--config", str(file), "--as-of", str(as_of), "--rebuild"])
+    return main(["step", "intake", "--config", str(file), "--as-of", str(as_of), "--rebuild"])
 
 
 def assert_told(text: str, spark: SparkSession) -> None:
@@ -120,7 +121,7 @@ def assert_told(text: str, spark: SparkSession) -> None:
     error = text.partition("error: ")[2]
     for part in (
         "differs from a refresh from run 20240109-",
-        "customer_orders: 1 keys differ, of 98",
+        "customer_orders: 1 keys differ, of 100",
         "0 only refreshed, 0 only rebuilt",
         "other values (keys): net_amount (1)",
         f"keys (texts hashed): {hashlib.sha256(b'o300').hexdigest()[:12]}\n",
@@ -192,13 +193,14 @@ def test_only_what_changed_is_replaced_and_a_rebuild_is_compared_with_it(
         # A run goes on from silver that somebody changed; a rebuild finds it out, and publishes nothing unless told to.
         falsify(due)
         before = Pointer(due.lake).current()
-        assert step(shop, "intake", later(day, 10)) == 8
+        assert rebuild_step(shop, later(day, 10)) == 8
         assert_told(capfd.readouterr().err, spark)
-        assert step(shop, "customers", later(day, 10)) == 7
         assert Pointer(due.lake).current() == before
+        [refused] = due.lake.read_rows(PIPELINE_RUNS).where(F.col("status") == REBUILD_REFUSED).collect()
+        assert refused.silver_versions == {}  # so that no step goes on from it
         accepted = shop.night(later(day, 10), rebuild=True, accept_differences=True)
         told = f"accepted that customer_orders, rows_put_aside differ from a refresh from run {due.run.run_id}"
-        assert reason(accepted) == (None, told)
+        assert reason(accepted) == (None, told) and accepted.run.run_id == refused.run_id
         assert [note.split(":")[:2] for note in accepted.progress.notes] == [
             ["accepted", " customer_orders"],
             ["accepted", " rows_put_aside"],
