@@ -129,10 +129,10 @@ class LakeError(ClvError):
 
 
 class NotReproduced(ClvError):
-    """A run that was computed again gave other tables than it had published."""
+    """What was computed again gave other tables: a run than it had published, a rebuild than a refresh."""
 
     exit_code = 8
-    meaning = "reproduction: a run that was computed again gave other figures"
+    meaning = "reproduction: a run or silver that was computed again gave other figures, or could not be compared"
 
 
 def exit_codes() -> dict[int, str]:

@@ -27,6 +27,7 @@ STARTED = "started"
 GATE_FAILED = "gate_failed"
 PUBLISHED = "published"
 SUPERSEDED = "superseded"
+REBUILD_REFUSED = "rebuild_refused"
 FOLLOWED_SOURCES = ("orders", "refunds", "exchange_rates")
 """Sources whose changes a refresh follows; the others are read whole, they are small."""
 
@@ -35,7 +36,8 @@ FOLLOWED_SOURCES = ("orders", "refunds", "exchange_rates")
 class Run:
     """One run. What begins with `silver_versions` is known once the intake has been written.
 
-    `silver_definition` is NULL in records of runs that had none.
+    `silver_definition` is NULL in records of runs that had none. `is_rebuild`: the user asked for silver to be made
+    anew; it is part of the id, since the run may not write into the snapshot of the one that it doubts.
     """
 
     run_id: str
@@ -51,12 +53,21 @@ class Run:
     refreshed_from: str | None = None
     rebuild_reason: str | None = None
     value_basis: str | None = None
+    is_rebuild: bool = False
 
 
-def new_run(settings: Settings, as_of: dt.date, input_versions: Mapping[str, str], started_at: dt.datetime) -> Run:
+def new_run(
+    settings: Settings,
+    as_of: dt.date,
+    input_versions: Mapping[str, str],
+    started_at: dt.datetime,
+    *,
+    is_rebuild: bool = False,
+) -> Run:
     """A run whose id is the day and a hash of what determines its tables: the same again is the same run."""
     settings_hash = config_hash(settings)
     determined_by = [as_of.isoformat(), dict(sorted(input_versions.items())), settings_hash, code_version()]
+    determined_by += ["rebuild"] if is_rebuild else []
     digest = hashlib.sha256(json.dumps(determined_by).encode()).hexdigest()[:12]
     return Run(
         f"{as_of:%Y%m%d}-{digest}",
@@ -66,6 +77,7 @@ def new_run(settings: Settings, as_of: dt.date, input_versions: Mapping[str, str
         dict(input_versions),
         started_at,
         silver_definition=silver_definition(settings),
+        is_rebuild=is_rebuild,
     )
 
 

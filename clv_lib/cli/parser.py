@@ -86,6 +86,7 @@ def _running(commands: Any) -> None:
     run = _command(commands, "run", "running.run", "compute every table, validate, and publish all at once")
     _config(run)
     _as_of(run)
+    _rebuild(run)
     _run_options(run)
     backfill = _command(commands, "backfill", "running.backfill", "run and publish one day after the other")
     _config(backfill)
@@ -100,6 +101,7 @@ def _running(commands: Any) -> None:
     _config(step)
     _as_of(step)
     step.add_argument("--allow-older", action="store_true", help="although a later day is published")
+    _rebuild(step)
     demo = _command(
         commands, "demo", "running.demo", "write demo data as Delta tables, run everything, say what to type next"
     )
@@ -110,6 +112,7 @@ def _running(commands: Any) -> None:
     demo.add_argument("--fresh", action="store_true", help="write the demo data again; else existing tables are kept")
     demo.add_argument("--customers", type=positive, metavar="N", help="customers to draw (default: 2000)")
     _run_options(demo)
+    demo.set_defaults(rebuild=False, accept_differences=False)
 
 
 def _reading(commands: Any) -> None:
@@ -204,6 +207,17 @@ def _config(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
 def _as_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--as-of", type=day, metavar="DATE", required=True, help="last day that counts, YYYY-MM-DD in reporting time"
+    )
+
+
+def _rebuild(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="make silver anew from the whole sources, and go on only if it equals what a refresh gives",
+    )
+    parser.add_argument(
+        "--accept-differences", action="store_true", help="with --rebuild: go on although it differs, and say how"
     )
 
 

@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run every step and publish; print the steps and what the published tables say."""
     journal = _journal()
     with outcomes.recorded(arguments.summary_json, arguments.as_of, journal):
+        _require_rebuild(arguments)
         settings = loaded(arguments).settings
         with spark_session(settings) as spark, _pointed_to_results(arguments.config, journal):
             _run_and_report(spark, settings, arguments, arguments.as_of)
@@ -53,11 +54,12 @@ def backfill(arguments: argparse.Namespace) -> int:
 
 def step(arguments: argparse.Namespace) -> int:
     """Run one step; the steps before it have been run with the same configuration and day."""
+    _require_rebuild(arguments)
     settings = loaded(arguments).settings
     with spark_session(settings) as spark:
         from clv_lib.pipeline import run_step
 
-        work = run_step(spark, settings, arguments.as_of, arguments.name, clock=_now, allow_older=arguments.allow_older)
+        work = run_step(spark, settings, arguments.as_of, arguments.name, clock=_now, **_asked(arguments))
         write(f"run {work.run.run_id}")
         if work.progress.steps:
             write(step_table(work.progress.steps))
@@ -98,12 +100,27 @@ def step_table(steps: list[StepRecord]) -> str:
     return "\n".join(table_lines(("step", "seconds", "table", "rows"), aligned))
 
 
+def _require_rebuild(arguments: argparse.Namespace) -> None:
+    """ConfigurationError where differences are accepted that nothing looks for."""
+    if arguments.accept_differences and not arguments.rebuild:
+        raise ConfigurationError(
+            "--accept-differences says nothing without --rebuild",
+            expected="--rebuild --accept-differences",
+            next_step="add --rebuild to make silver anew, or leave out --accept-differences",
+        )
+
+
+def _asked(arguments: argparse.Namespace) -> dict[str, bool]:
+    """What the user allows and asks for, as `run_all` and `run_step` take it."""
+    return {name: getattr(arguments, name) for name in ("allow_older", "rebuild", "accept_differences")}
+
+
 def _run_and_report(spark: SparkSession, settings: Settings, arguments: argparse.Namespace, as_of: dt.date) -> None:
     from clv_lib.lake import register_views
     from clv_lib.pipeline import open_lake, run_all
     from clv_lib.report import headline, summary
 
-    outcome = run_all(spark, settings, as_of, clock=_now, allow_older=arguments.allow_older)
+    outcome = run_all(spark, settings, as_of, clock=_now, **_asked(arguments))
     lake = open_lake(spark, settings)
     register_views(lake, outcome.publication)
     if outcome.status == "unchanged":
@@ -133,8 +150,9 @@ def _print_end(outcome: Outcome) -> None:
     if outcome.status == "published":
         write(f"\n{step_table(outcome.progress.steps)}\n")
     else:
-        same = "same inputs, settings, day and version of clv"
-        write(f"\nunchanged: run {outcome.run.run_id} is published already ({same})\n")
+        run, same = outcome.run, "same inputs, settings, day and version of clv"
+        again = f"; to compute it again and compare: clv reproduce {run.run_id}" if run.is_rebuild else ""
+        write(f"\nunchanged: run {run.run_id} is published already ({same}){again}\n")
 
 
 def _next_commands(config: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from clv_lib.contracts import GOLD_TABLES, SILVER_TABLES
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS
-from clv_lib.errors import ConflictError, QualityGateFailed, UnknownCommand, did_you_mean
+from clv_lib.errors import ConflictError, NotReproduced, QualityGateFailed, UnknownCommand, did_you_mean
 from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, create_catalog_views, pin_source, reported, upkeep
 from clv_lib.pipeline import audit as auditing
 from clv_lib.pipeline import gold, predicting
@@ -23,6 +23,7 @@ from clv_lib.quality.gate import Verdict
 from clv_lib.runs import (
     GATE_FAILED,
     PUBLISHED,
+    REBUILD_REFUSED,
     STARTED,
     SUPERSEDED,
     Run,
@@ -74,25 +75,44 @@ def open_lake(spark: SparkSession, settings: Settings) -> Lake:
     return Lake(spark, settings.lake, is_path=settings.lake_is_path)
 
 
-def begin(spark: SparkSession, settings: Settings, as_of: dt.date, started_at: dt.datetime) -> Workspace:
-    """Pin the sources and derive the run; ContractError if a source cannot be opened. Nothing is written yet."""
+def begin(
+    spark: SparkSession,
+    settings: Settings,
+    as_of: dt.date,
+    started_at: dt.datetime,
+    *,
+    rebuild: bool = False,
+    accept_differences: bool = False,
+) -> Workspace:
+    """Pin the sources and derive the run; ContractError if a source cannot be opened. Nothing is written yet.
+
+    With `rebuild` the intake makes silver anew and refuses differences, unless `accept_differences`.
+    """
     configured = settings.sources.configured()
     with ThreadPoolExecutor(max_workers=_PINNED_AT_A_TIME) as pool:
         pinned = list(pool.map(lambda name: pin_source(spark, name, configured[name]), configured))
     sources: dict[str, PinnedSource] = {one.name: one for one in pinned}
     versions = {name: pinned.version for name, pinned in sources.items()}
-    run = new_run(settings, as_of, versions, started_at)
-    return Workspace(open_lake(spark, settings), settings, run, sources, Progress(run.run_id))
+    run = new_run(settings, as_of, versions, started_at, is_rebuild=rebuild)
+    work = Workspace(open_lake(spark, settings), settings, run, sources, Progress(run.run_id))
+    return replace(work, accepts_differences=accept_differences)
 
 
 def run_all(
-    spark: SparkSession, settings: Settings, as_of: dt.date, *, clock: Clock, allow_older: bool = False
+    spark: SparkSession,
+    settings: Settings,
+    as_of: dt.date,
+    *,
+    clock: Clock,
+    allow_older: bool = False,
+    rebuild: bool = False,
+    accept_differences: bool = False,
 ) -> Outcome:
-    """Run every step and publish; the same run again changes nothing.
+    """Run every step and publish; the same run again changes nothing. For `rebuild` see `begin`.
 
     Raises a ClvError of the kind that went wrong; readers then see what they saw before.
     """
-    work = begin(spark, settings, as_of, clock())
+    work = begin(spark, settings, as_of, clock(), rebuild=rebuild, accept_differences=accept_differences)
     before = Pointer(work.lake).current()
     if before is not None and before.snapshot_id == work.run.run_id:
         _finish_publication(work, before)
@@ -112,12 +132,20 @@ def run_all(
 
 
 def run_step(
-    spark: SparkSession, settings: Settings, as_of: dt.date, name: str, *, clock: Clock, allow_older: bool = False
+    spark: SparkSession,
+    settings: Settings,
+    as_of: dt.date,
+    name: str,
+    *,
+    clock: Clock,
+    allow_older: bool = False,
+    rebuild: bool = False,
+    accept_differences: bool = False,
 ) -> Workspace:
-    """Run one step of a run whose earlier steps have been run, in this or in other processes."""
+    """Run one step of a run whose earlier steps have been run, in this or in other processes. See `begin`."""
     if name not in STEPS:
         raise UnknownCommand(f"there is no step {name}", expected=did_you_mean(name, STEPS))
-    work = begin(spark, settings, as_of, clock())
+    work = begin(spark, settings, as_of, clock(), rebuild=rebuild, accept_differences=accept_differences)
     before = Pointer(work.lake).current()
     if before is not None and before.snapshot_id == work.run.run_id:
         work.progress.note(f"run {work.run.run_id} is published already: step {name} has nothing to do")
@@ -160,8 +188,9 @@ def compute(work: Workspace, name: str, clock: Clock) -> tuple[Workspace, Verdic
             return work, verdict
         with reported(f"step {name}", "computed"):
             work = _STEP_FUNCTIONS[name](work)
-    except QualityGateFailed:
-        record(work.lake, work.run, GATE_FAILED, clock())
+    except (QualityGateFailed, NotReproduced) as error:
+        status = GATE_FAILED if isinstance(error, QualityGateFailed) else REBUILD_REFUSED
+        record(work.lake, work.run, status, clock())
         raise
     finally:
         work.release()

@@ -23,6 +23,7 @@ from clv_lib.pipeline.attributes import attribute_periods
 from clv_lib.pipeline.experiments import assignment_inputs
 from clv_lib.pipeline.order_states import counted_states, union
 from clv_lib.pipeline.rates import exchange_rates, refuse_bad_rates
+from clv_lib.pipeline.rebuilding import rebuilt_states
 from clv_lib.pipeline.recurring import stored_subscriptions, subscription_rows, write_subscription_periods
 from clv_lib.pipeline.refreshing import states_of_orders
 from clv_lib.pipeline.workspace import at_once
@@ -70,7 +71,7 @@ def intake(work: Workspace) -> Workspace:
 
 def _orders(work: Workspace, rates: DataFrame | None) -> Part:
     """Write the silver tables of orders and refunds."""
-    work, held = states_of_orders(work, rates)
+    work, held = (rebuilt_states if work.run.is_rebuild else states_of_orders)(work, rates)
     return Part(work, [quarantined_of(work.read(ROWS_PUT_ASIDE))], [held, *counted_states(work)])
 
 

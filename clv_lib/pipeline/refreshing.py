@@ -65,47 +65,62 @@ def states_of_orders(work: Workspace, rates: DataFrame | None) -> tuple[Workspac
 
     Also returns what the sources hold, as `totals` adds it up.
     """
-    followed = [work.sources[name] for name in FOLLOWED_SOURCES if name in work.sources]
-    tables = {one.name: table_detail(work.lake.spark, one) for one in followed if one.source.format == "delta"}
-    ids = {name: table.table_id for name, table in tables.items()}
-    work = replace(work, run=replace(work.run, source_ids=ids))
-    required_orders(work)
+    work, tables = with_source_ids(work)
     try:
-        base = _base(work)
-        work.progress.info(f"silver goes on from run {base.run_id}: only what changed since is read")
-        refreshed, held = _refreshed(replace(work, cuts_plans=True), base, tables, rates)
+        if not work.settings.silver.refresh:
+            raise Untraceable("silver.refresh is false")
+        return refresh(work, tables, rates)
     except Untraceable as error:
         reason = str(error)
-    else:
-        run = replace(refreshed.run, refreshed_from=base.run_id, rebuild_reason=None)
-        return replace(refreshed, run=run, cuts_plans=False), held
     work.progress.info(f"silver is made anew: {reason}")
     work, held = rebuild(work, rates)
     return replace(work, run=replace(work.run, refreshed_from=None, rebuild_reason=reason)), held
 
 
-def _base(work: Workspace) -> Run:
-    """The published run, if its silver is what this run would go on from; else Untraceable."""
-    if not work.settings.silver.refresh:
-        raise Untraceable("silver.refresh is false")
+def with_source_ids(work: Workspace) -> tuple[Workspace, Mapping[str, TableDetail]]:
+    """The workspace with the ids of the Delta tables that a refresh follows, and their detail by source."""
+    required_orders(work)
+    followed = [work.sources[name] for name in FOLLOWED_SOURCES if name in work.sources]
+    tables = {one.name: table_detail(work.lake.spark, one) for one in followed if one.source.format == "delta"}
+    ids = {name: table.table_id for name, table in tables.items()}
+    return replace(work, run=replace(work.run, source_ids=ids)), tables
+
+
+def refresh(work: Workspace, tables: Mapping[str, TableDetail], rates: DataFrame | None) -> tuple[Workspace, DataFrame]:
+    """Go on from silver of the published run; Untraceable, before anything is written, where that cannot be."""
+    base = _base(work)
+    work.progress.info(f"silver goes on from run {base.run_id}: only what changed since is read")
+    refreshed, held = _refreshed(replace(work, cuts_plans=True), base, tables, rates)
+    run = replace(refreshed.run, refreshed_from=base.run_id, rebuild_reason=None)
+    return replace(refreshed, run=run, cuts_plans=False), held
+
+
+def published_run(work: Workspace) -> Run:
+    """The record of the published run; Untraceable if there is none."""
     published = Pointer(work.lake).current()
     if published is None:
         raise Untraceable("nothing is published yet")
     base = recorded(work.lake, replace(work.run, run_id=published.snapshot_id, as_of=published.as_of_date))
     if base is None or base.silver_definition is None:
         raise Untraceable(f"the published run {published.snapshot_id} is not recorded")
+    return base
+
+
+def _base(work: Workspace) -> Run:
+    """The published run, if its silver is what this run would go on from; else Untraceable."""
+    base = published_run(work)
     if base.silver_definition != work.run.silver_definition:
         raise Untraceable("settings of orders, or clv itself, are others than in the published run")
     if work.as_of < base.as_of:
         raise Untraceable(f"as_of {work.as_of} is before that of the published run, {base.as_of}")
-    missing = [table.name for table in STATE_TABLES if table.name not in base.silver_versions]
-    if missing:
-        raise Untraceable(f"the published run has no {', '.join(missing)}")
     return base
 
 
-def _before(work: Workspace, base: Run) -> concern.Before:
-    """Silver of the run before; Untraceable if its versions can no longer be read."""
+def silver_of(work: Workspace, base: Run) -> concern.Before:
+    """Silver of the run before; Untraceable if it has none, or its versions can no longer be read."""
+    missing = [table.name for table in STATE_TABLES if table.name not in base.silver_versions]
+    if missing:
+        raise Untraceable(f"the published run has no {', '.join(missing)}")
     try:
         frames = {table.name: work.lake.read_state(table, base.silver_versions[table.name]) for table in STATE_TABLES}
         for name, frame in frames.items():
@@ -124,7 +139,7 @@ def _before(work: Workspace, base: Run) -> concern.Before:
 def _refreshed(
     work: Workspace, base: Run, tables: Mapping[str, TableDetail], rates: DataFrame | None
 ) -> tuple[Workspace, DataFrame]:
-    before = _before(work, base)
+    before = silver_of(work, base)
     changed = [name for name in FOLLOWED_SOURCES if _is_changed(work, base, name)]
     rows = {name: _changes(work, base, name, tables[name]) for name in changed if name in concern.SOURCES}
     seen = Seen(rows, _changed_rates(work, base) if RATES in changed else None)

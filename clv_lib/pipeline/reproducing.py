@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from clv_lib.contracts import PUBLISHED_TABLES
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.errors import ConfigurationError, ContractError
-from clv_lib.lake import PinnedSource, pin_source, reported
+from clv_lib.lake import PinnedSource, pin_source
 from clv_lib.pipeline import compute, open_lake
+from clv_lib.pipeline.comparing import compare
 from clv_lib.pipeline.progress import Progress
 from clv_lib.pipeline.workspace import Workspace
-from clv_lib.quality.comparison import Comparison, compared, comparison
 from clv_lib.runs import new_run, require_stored
 from clv_lib.settings import load_settings
 from clv_lib.steps import STEPS
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
 
     from clv_lib.contracts.types import Table
     from clv_lib.pipeline import Clock
+    from clv_lib.quality.comparison import Comparison
     from clv_lib.settings import Settings
 
 COMPARED_TABLES: tuple[Table, ...] = tuple(table for table in PUBLISHED_TABLES if table != DATA_QUALITY_RESULTS)
 _COMPUTED_STEPS = tuple(name for name in STEPS if name not in ("audit", "publish"))
-_COMPARED_AT_A_TIME = 3
 
 
 def recorded_settings(configuration: str, now: Settings) -> Settings:
@@ -63,25 +62,14 @@ def reproduce(spark: SparkSession, settings: Settings, recorded: Any, place: str
     again = then.model_copy(update={"lake": place})
     sources = _pinned_again(spark, then, dict(recorded["input_versions"]))
     run = new_run(then, recorded["as_of_date"], recorded["input_versions"], clock())
+    run = replace(run, run_id=recorded["run_id"])  # also that of a rebuild, or of another version of clv
     work = Workspace(open_lake(spark, again), again, run, sources, Progress(run.run_id))
     for name in _COMPUTED_STEPS:
         with work.progress.step(name):
             work, _ = compute(work, name, clock)
-    wrote = replace(run, run_id=recorded["run_id"], silver_versions=dict(recorded["silver_versions"]), value_basis=None)
+    wrote = replace(run, silver_versions=dict(recorded["silver_versions"]), value_basis=None)
     before = replace(work, lake=lake, run=wrote)
-    return compare(before, work)
-
-
-def compare(before: Workspace, after: Workspace) -> list[Comparison]:
-    """The tables of two runs compared, some at a time."""
-
-    def one(table: Table) -> Comparison:
-        with reported(before.lake.place(table), "compared"):
-            row = compared(before.read(table), after.read(table), table).collect()[0]
-        return comparison(table, row.asDict())
-
-    with ThreadPoolExecutor(max_workers=_COMPARED_AT_A_TIME) as pool:
-        return list(pool.map(one, COMPARED_TABLES))
+    return compare(before, work, COMPARED_TABLES)
 
 
 def _pinned_again(spark: SparkSession, settings: Settings, versions: dict[str, str]) -> dict[str, PinnedSource]:

@@ -32,7 +32,10 @@ _MOST_SENT_ROWS = 2_000_000
 
 @dataclass(frozen=True)
 class Workspace:
-    """A run at work. Steps change nothing here but return a workspace with what they found out."""
+    """A run at work. Steps change nothing here but return a workspace with what they found out.
+
+    `accepts_differences`: a rebuild goes on although it differs from what it is compared with.
+    """
 
     lake: Lake
     settings: Settings
@@ -42,6 +45,7 @@ class Workspace:
     kept: list[DataFrame] = field(default_factory=list)
     mapped_sources: dict[str, DataFrame] = field(default_factory=dict)
     cuts_plans: bool = False
+    accepts_differences: bool = False
 
     @property
     def as_of(self) -> dt.date:

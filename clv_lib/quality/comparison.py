@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.types import Table
+from clv_lib.quality.profile import short_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,22 +45,29 @@ def compared(before: DataFrame, after: DataFrame, table: Table, leaving_out: Ite
     occurs. Decimals, integers, dates and texts must be equal, doubles (in maps, too) within 1e-9 of the larger.
     Columns of `leaving_out` are not looked at.
     """
-    columns = [name for name in table.columns if name not in set(leaving_out)]
-    key = list(table.key) or ["row_text"]
-    left, right = (_with_key(frame.select(*columns), table) for frame in (before, after))
-    values = [name for name in left.columns if name not in key]
-    joined = left.alias("l").join(
-        right.alias("r"), on=[F.col(f"l.{name}").eqNullSafe(F.col(f"r.{name}")) for name in key], how="full_outer"
-    )
-    in_left, in_right = F.col("l.is_there").isNotNull(), F.col("r.is_there").isNotNull()
-    types = dict(left.dtypes)
-    differs = {name: ~_is_same(F.col(f"l.{name}"), F.col(f"r.{name}"), types[name]) for name in values}
-    return joined.agg(
+    matched, differs = _matched(before, after, table, set(leaving_out))
+    in_left, in_right = _is_in("l"), _is_in("r")
+    return matched.agg(
         F.count_if(in_left).alias("row_count"),
         F.count_if(in_left & ~in_right).alias("missing"),
         F.count_if(in_right & ~in_left).alias("surplus"),
         *(F.count_if(in_left & in_right & hit).alias(_DIFFERS + name) for name, hit in differs.items()),
     )
+
+
+def differing_keys(before: DataFrame, after: DataFrame, table: Table) -> DataFrame:
+    """A row for each key that `compared` finds missing, surplus or with other values: the columns of the key.
+
+    Texts are hashed as in `failing_examples`, so that no value leaves the lake. Without a key: the hash of each row
+    that differs, in the column `row`.
+    """
+    matched, differs = _matched(before, after, table, set())
+    rows = matched.where(reduce(or_, differs.values(), ~_is_in("l") | ~_is_in("r")))
+    key = {name: F.coalesce(F.col(f"l.{name}"), F.col(f"r.{name}")) for name in table.key}
+    if not key:
+        return rows.select(short_hash(F.coalesce("l.row_text", "r.row_text")).alias("row"))
+    texts = {name for name in key if table.schema[name] == "string"}
+    return rows.select(*((short_hash(one) if name in texts else one).alias(name) for name, one in key.items()))
 
 
 def comparison(table: Table, row: Mapping[str, Any]) -> Comparison:
@@ -70,6 +80,25 @@ def comparison(table: Table, row: Mapping[str, Any]) -> Comparison:
         row["surplus"],
         {name: count for name, count in differing.items() if count},
     )
+
+
+def _matched(
+    before: DataFrame, after: DataFrame, table: Table, leaving_out: set[str]
+) -> tuple[DataFrame, dict[str, Column]]:
+    """Rows of both versions side by side, as `l` and `r`, and by column whether it differs."""
+    columns = [name for name in table.columns if name not in leaving_out]
+    key = list(table.key) or ["row_text"]
+    left, right = (_with_key(frame.select(*columns), table) for frame in (before, after))
+    values = [name for name in left.columns if name not in key]
+    matched = left.alias("l").join(
+        right.alias("r"), on=[F.col(f"l.{name}").eqNullSafe(F.col(f"r.{name}")) for name in key], how="full_outer"
+    )
+    types = dict(left.dtypes)
+    return matched, {name: ~_is_same(F.col(f"l.{name}"), F.col(f"r.{name}"), types[name]) for name in values}
+
+
+def _is_in(side: str) -> Column:
+    return F.col(f"{side}.is_there").isNotNull()
 
 
 def _with_key(rows: DataFrame, table: Table) -> DataFrame:

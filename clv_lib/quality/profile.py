@@ -128,9 +128,9 @@ def failing_examples(frame: DataFrame, table: Table, rule_name: str, limit: int 
         rule = {rule.name: rule for rule in table.all_rules()}[rule_name]
         failing = frame.filter(is_broken(rule))
     if table.key:
-        hashes = [_short_hash(F.col(name).cast("string")).alias(name) for name in table.key]
+        hashes = [short_hash(F.col(name).cast("string")).alias(name) for name in table.key]
     else:
-        hashes = [_short_hash(F.to_json(F.struct(*map(F.col, table.columns)))).alias("row")]
+        hashes = [short_hash(F.to_json(F.struct(*map(F.col, table.columns)))).alias("row")]
     masked = failing.select(*hashes)
     return masked.orderBy(*masked.columns).limit(limit)
 
@@ -151,7 +151,8 @@ def _repeated_keys(frame: DataFrame, table: Table) -> DataFrame:
     return counted.filter(F.col(_ROWS_OF_KEY) > 1)
 
 
-def _short_hash(text: Column) -> Column:
+def short_hash(text: Column) -> Column:
+    """The first 12 characters of the SHA-256 of a text: it tells values apart and does not give them away."""
     return F.substring(F.sha2(text, 256), 1, _HASH_CHARACTERS)
 
 

@@ -33,9 +33,9 @@ COMPARED: tuple[Table, ...] = (*STATE_TABLES, QUARANTINED_ROWS, CONSERVATION)
 CURRENCY = "GBP"
 
 
-def taken_in(spark: SparkSession, settings: Settings, as_of: dt.date) -> Workspace:
+def taken_in(spark: SparkSession, settings: Settings, as_of: dt.date, **options: bool) -> Workspace:
     """The intake of a run, nothing else of it."""
-    work = begin(spark, settings, as_of, NOW)
+    work = begin(spark, settings, as_of, NOW, **options)
     with work.progress.step("intake"):
         work = intake(work)
     work.release()
@@ -66,7 +66,7 @@ class Shop:
         lines = [f"lake: {self.folder / lake}", f"reporting: {{currency: {CURRENCY}, time_zone: Europe/London}}"]
         lines += ["gate: {allow_empty: true}", "sources:"]
         lines += [f"  {name}: {{table: {self.folder / name}{self.options.get(name, '')}}}" for name in self.sources]
-        lines += [f"silver: {{customer_buckets: {self.options.get('buckets', 1)}}}"]
+        lines += [f"silver: {{customer_buckets: {self.options.get('buckets', 1)}}}", *self.options.get("settings", [])]
         return "\n".join(lines)
 
     def settings(self, lake: str) -> Settings:
@@ -93,9 +93,9 @@ class Shop:
         table = DeltaTable(str(self.folder / name)).to_pyarrow_table()
         write_deltalake(str(self.folder / name), table, mode="overwrite")
 
-    def night(self, as_of: dt.date) -> Workspace:
+    def night(self, as_of: dt.date, **options: bool) -> Workspace:
         """Bring silver up to date and publish it."""
-        work = taken_in(self.spark, self.settings(self.lake), as_of)
+        work = taken_in(self.spark, self.settings(self.lake), as_of, **options)
         publish_silver(work)
         return work
 

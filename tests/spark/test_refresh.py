@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyspark.sql import functions as F
 
+from clv_lib.cli import main
+from clv_lib.contracts.control import PIPELINE_RUNS
 from clv_lib.contracts.put_aside import ROWS_PUT_ASIDE
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, STATE_TABLES
-from clv_lib.lake import Untraceable
-from clv_lib.pipeline import begin, refreshing
+from clv_lib.errors import NotReproduced
+from clv_lib.lake import Pointer, Untraceable
+from clv_lib.pipeline import begin, rebuilding, refreshing
+from clv_lib.runs import REBUILD_REFUSED, refile
 from tests.spark.generated import INTERPRETED, WHOLE_JOBS, conf
-from tests.spark.nights import NOW, Shop, assert_same, disturbed, later
+from tests.spark.nights import NOW, Shop, assert_same, disturbed, later, rows_of
 from tests.spark.oracle import rate_rows
 from tests.spark.test_orders_oracle import AS_OF, data_sets
 
@@ -84,11 +91,72 @@ def reason_to_rebuild(shop: Shop, as_of: dt.date) -> str:
     return str(caught.value)
 
 
-def test_only_what_changed_is_replaced(spark: SparkSession, tmp_path: Path) -> None:
+def reason(work: Workspace) -> tuple[str | None, str]:
+    """From where a rebuild that was asked for was refreshed, and how it compares."""
+    return work.run.refreshed_from, str(work.run.rebuild_reason).removeprefix("asked for by --rebuild: ")
+
+
+def falsify(work: Workspace) -> None:
+    """Change one published row of two silver tables behind the back of clv."""
+    amount = F.col("net_amount") + F.when(F.col("order_id") == "o300", 1).otherwise(0)
+    other = F.when(F.col("row_key") == "o9009", "cancelled").otherwise(F.col("disposition"))
+    now, versions = Pointer(work.lake).current(), dict(work.run.silver_versions)
+    assert now is not None
+    for table, name, value in ((CUSTOMER_ORDERS, "net_amount", amount), (ROWS_PUT_ASIDE, "disposition", other)):
+        rows = work.read(table).withColumn(name, value).localCheckpoint()
+        versions[table.name], _ = work.lake.write_state(table, rows, "somebody")
+    refile(work.lake, work.run.run_id, versions)
+    assert Pointer(work.lake).refile(now, versions)
+
+
+def rebuild_step(shop: Shop, as_of: dt.date) -> int:
+    """Exit code of the intake of a rebuild, by the command."""
+    file = shop.folder / "shop.yaml"
+    file.write_text(shop.configuration(shop.lake), encoding="utf-8")
+    return main(["step", "intake", "--config", str(file), "--as-of", str(as_of), "--rebuild"])
+
+
+def assert_told(text: str, spark: SparkSession) -> None:
+    """The message names tables and hashed keys, nothing of a person, and how to look at the rows."""
+    error = text.partition("error: ")[2]
+    for part in (
+        "differs from a refresh from run 20240109-",
+        "customer_orders: 1 keys differ, of 100",
+        "0 only refreshed, 0 only rebuilt",
+        "other values (keys): net_amount (1)",
+        f"keys (texts hashed): {hashlib.sha256(b'o300').hexdigest()[:12]}\n",
+        "rows_put_aside: 2 rows differ, of 1",
+        "1 only refreshed, 1 only rebuilt",
+        "--accept-differences",
+    ):
+        assert part in error
+    assert "o300" not in error and "o9009" not in error
+    statements = [line[line.index("select * from") :] for line in error.splitlines() if " except " in line]
+    assert [spark.sql(one).count() for one in statements] == [1, 1]
+
+
+def assert_no_refresh(shop: Shop, as_of: dt.date, published: Workspace) -> None:
+    """With other settings a rebuild is compared with what is published on the same day, and not begun on another."""
+    shop.options["settings"] = ["orders: {max_amount: 1000}"]
+    again, later_on = (begin(shop.spark, shop.settings("lake"), later(as_of, n), NOW, rebuild=True) for n in (0, 1))
+    found = rebuilding._reference(*refreshing.with_source_ids(again), None)
+    assert isinstance(found, rebuilding.Reference)
+    assert found.meaning == f"published run {published.run.run_id}, of the same day and sources"
+    assert found.work.run.silver_versions == published.run.silver_versions
+    with pytest.raises(NotReproduced, match="could not be compared") as refused:
+        rebuilding.rebuilt_states(later_on, None)
+    assert "settings of orders" in refused.value.found and "another day" in refused.value.found
+    told_to = rebuilding._reference(replace(later_on, accepts_differences=True), {}, None)
+    assert told_to == f"not compared, {refused.value.found}"
+
+
+def test_only_what_changed_is_replaced_and_a_rebuild_is_compared_with_it(
+    spark: SparkSession, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     shop = Shop(spark, tmp_path, ("orders",), options={"buckets": 4})
     months = [f"{year}-{month:02}-11" for year in (2022, 2023) for month in range(1, 13)]
     rows = [order(100 * c + n, f"c{c}", day, "5") for c in range(12) for n, day in enumerate(months[c % 3 :: 3])]
-    shop.insert("orders", rows)
+    shop.insert("orders", [*rows, order(9009, "c9", "2024-01-20")])
     day = dt.date(2023, 12, 31)
     with conf(spark, INTERPRETED):
         first = shop.night(day)
@@ -118,10 +186,28 @@ def test_only_what_changed_is_replaced(spark: SparkSession, tmp_path: Path) -> N
         shop.delete("orders", "order_id = 'o203'")
         assert shop.abandoned(later(day, 3), 1) == ["customer_orders"]
         assert shop.abandoned(later(day, 9), 2) == ["rows_put_aside", "customer_orders"]
-        due = shop.night(later(day, 9))
-        assert due.run.refreshed_from == busy.run.run_id
-        assert due.run.silver_versions["customer_orders"] > busy.run.silver_versions["customer_orders"] + 1
-        assert_same(due, shop.rebuilt(later(day, 9)))
+        due = shop.night(later(day, 9), rebuild=True)
+        assert reason(due) == (None, f"the same rows as a refresh from run {busy.run.run_id}")
+        assert due.run.silver_versions["customer_orders"] > busy.run.silver_versions["customer_orders"] + 2
+
+        # A run goes on from silver that somebody changed; a rebuild finds it out, and publishes nothing unless told to.
+        falsify(due)
+        before = Pointer(due.lake).current()
+        assert rebuild_step(shop, later(day, 10)) == 8
+        assert_told(capfd.readouterr().err, spark)
+        assert Pointer(due.lake).current() == before
+        [refused] = due.lake.read_rows(PIPELINE_RUNS).where(F.col("status") == REBUILD_REFUSED).collect()
+        assert refused.silver_versions == {}  # so that no step goes on from it
+        accepted = shop.night(later(day, 10), rebuild=True, accept_differences=True)
+        told = f"accepted that customer_orders, rows_put_aside differ from a refresh from run {due.run.run_id}"
+        assert reason(accepted) == (None, told) and accepted.run.run_id == refused.run_id
+        assert [note.split(":")[:2] for note in accepted.progress.notes] == [
+            ["accepted", " customer_orders"],
+            ["accepted", " rows_put_aside"],
+        ]
+        for table in STATE_TABLES:
+            assert rows_of(accepted, table) == rows_of(due, table)
+        assert_no_refresh(shop, later(day, 10), accepted)
 
 
 def test_lines_and_credit_notes_are_followed(spark: SparkSession, tmp_path: Path) -> None:

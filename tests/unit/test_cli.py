@@ -93,6 +93,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--as-of", "2025-06-30"], "required: --config"),
         (["run", "--config", "x.yaml", "--as-of", "30.06.2025"], "is not a day such as 2025-06-30"),
         (["run", "--config", "x.yaml", "--as-of", "2025-02-30"], "is not a day such as 2025-06-30"),
+        (["run", "--config", "x.yaml", "--as-of", "2025-06-30", "--accept-differences"], "--rebuild --accept-"),
+        (["step", "intake", "--config", "x.yaml", "--as-of", "2025-06-30", "--accept-differences"], "add --rebuild"),
         (["run", "--conf", "x.yaml", "--as-of", "2025-06-30"], "required: --config"),
         (["step", "intak", "--config", "x.yaml", "--as-of", "2025-06-30"], "did you mean intake?"),
         (["show", "segments", "--config", "x.yaml", "--limit", "0"], "not a whole number above 0"),
@@ -132,6 +134,8 @@ def test_arguments_of_a_run() -> None:
     assert arguments.as_of == dt.date(2025, 6, 30)
     assert arguments.overrides == ["a.b=1", "c=2"]
     assert (arguments.log_format, arguments.allow_older, arguments.summary_json) == ("json", False, None)
+    assert (arguments.rebuild, arguments.accept_differences) == (False, False)
+    assert build_parser().parse_args([*given, "--rebuild"]).rebuild
 
 
 def test_each_job_is_a_thin_file_for_a_step_or_the_run() -> None:

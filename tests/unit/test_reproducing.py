@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import pytest
@@ -10,6 +11,7 @@ from clv_lib.cli.reproducing import comparison_lines
 from clv_lib.errors import ConfigurationError
 from clv_lib.pipeline.reproducing import recorded_settings
 from clv_lib.quality.comparison import Comparison
+from clv_lib.runs import new_run
 from clv_lib.settings import Settings, load_settings
 from clv_lib.settings.loading import config_hash, recorded_text
 
@@ -55,3 +57,12 @@ def test_tables_that_differ_come_first() -> None:
     lines = comparison_lines([same, other])
     assert [line.split()[0] for line in lines[-2:]] == ["segment_metrics", "segments"]
     assert "net_amount (3)" in lines[-2] and "1,200" in lines[-1]
+
+
+def test_a_rebuild_is_a_run_of_its_own_from_which_any_other_can_go_on(settings: Settings) -> None:
+    day, now = dt.date(2025, 6, 30), dt.datetime(2025, 7, 1, tzinfo=dt.timezone.utc)
+    ordinary, rebuild, again = (
+        new_run(settings, day, {"orders": "3"}, now, is_rebuild=one) for one in (False, True, True)
+    )
+    assert ordinary.run_id != rebuild.run_id == again.run_id
+    assert ordinary.silver_definition == rebuild.silver_definition

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from clv_lib.contracts.control import PIPELINE_RUNS
 from clv_lib.contracts.customers import CUSTOMER_METRICS
 from clv_lib.contracts.predictions import MODEL_FITS
 from clv_lib.pipeline.reproducing import COMPARED_TABLES, reproduce
-from clv_lib.quality.comparison import compared, comparison
+from clv_lib.quality.comparison import compared, comparison, differing_keys
 from clv_lib.settings.loading import recorded_text
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def test_the_comparison_sees_missing_surplus_and_changed_rows(spark: SparkSessio
     found = comparison(CUSTOMER_METRICS, compared(customers, changed, CUSTOMER_METRICS).collect()[0].asDict())
     assert (found.row_count, found.missing, found.surplus) == (customers.count(), 2, 1)
     assert found.differing == {"lifetime_net_amount": 1} and not found.is_same
+    keys = {row["customer_id"] for row in differing_keys(customers, changed, CUSTOMER_METRICS).collect()}
+    assert keys == {hashlib.sha256(name.encode()).hexdigest()[:12] for name in (first, second, third, "nobody")}
 
 
 def test_doubles_may_differ_in_their_last_digits_only(spark: SparkSession, published: Any) -> None:
