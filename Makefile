@@ -65,6 +65,10 @@ test: setup $(DEV_DONE) ## Run all tests
 test-nights: setup $(DEV_DONE) ## Compare refreshed with rebuilt silver over many generated nights (half an hour)
 	CLV_NIGHTS=20 $(BIN)/python -m pytest -n 0 tests/spark/test_refresh.py $(PYTEST_ARGS)
 
+.PHONY: test-kills
+test-kills: setup $(DEV_DONE) ## Kill drivers at each commit of a run and at 50 random moments (an hour or more)
+	CLV_KILLS=50 $(BIN)/python -m pytest -n 0 -s tests/spark/test_kills.py $(PYTEST_ARGS)
+
 .PHONY: lint
 lint: $(DEV_DONE) ## ruff, mypy (strict) and the import layers
 	$(BIN)/ruff check .
