@@ -18,7 +18,7 @@ from clv_lib.errors import ConflictError, LakeError
 from clv_lib.settings.loading import config_hash, recorded_text
 
 if TYPE_CHECKING:
-    from pyspark.sql import Row
+    from pyspark.sql import Column, Row
 
     from clv_lib.lake import Lake, Publication
     from clv_lib.settings.models import Settings
@@ -114,9 +114,18 @@ def record(lake: Lake, run: Run, status: str, finished_at: dt.datetime | None = 
 
 def refile(lake: Lake, run_id: str, silver_versions: Mapping[str, int]) -> None:
     """Name other versions of silver tables in the record of a run, which hold the same rows."""
-    stored = lake.read_rows(PIPELINE_RUNS).where(F.col("run_id") == run_id)
     named = F.create_map(*(F.lit(part) for pair in sorted(silver_versions.items()) for part in pair))
-    lake.write_rows(PIPELINE_RUNS, stored.withColumn("silver_versions", named), f"run_id = '{run_id}'")
+    _amend(lake, run_id, {"silver_versions": named})
+
+
+def record_published(lake: Lake, run_id: str, finished_at: dt.datetime) -> None:
+    """Say in the record of a run that it was published; the rest of it stays."""
+    _amend(lake, run_id, {"status": F.lit(PUBLISHED), "finished_at": F.lit(finished_at)})
+
+
+def _amend(lake: Lake, run_id: str, changes: dict[str, Column]) -> None:
+    stored = lake.read_rows(PIPELINE_RUNS).where(F.col("run_id") == run_id)
+    lake.write_rows(PIPELINE_RUNS, stored.withColumns(changes), f"run_id = '{run_id}'")
 
 
 def recorded(lake: Lake, run: Run) -> Run | None:

@@ -151,7 +151,8 @@ def with_refund_dispositions(refunds: DataFrame, as_of: dt.date) -> DataFrame:
 def customer_refunds(refunds: DataFrame, buckets: int = 1) -> DataFrame:
     """Accepted refunds as contract `customer_refunds`, in the reporting currency. Grain: refund."""
     accepted = refunds.where(F.col("disposition") == ACCEPTED).drop("customer_id")
-    named = accepted.withColumn("customer_id", F.col("order_customer_id"))
+    recovered = F.coalesce("cost_recovered_amount", F.lit(0).cast(MONEY))
+    named = accepted.withColumns({"customer_id": F.col("order_customer_id"), "cost_recovered_amount": recovered})
     return named.select(
         "refund_id",
         F.col("known_order_id").alias("order_id"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +31,7 @@ from clv_lib.runs import (
     new_run,
     published_runs,
     record,
+    record_published,
     recorded,
     recorded_status,
     refuse_older,
@@ -115,7 +117,7 @@ def run_all(
     work = begin(spark, settings, as_of, clock(), rebuild=rebuild, accept_differences=accept_differences)
     before = Pointer(work.lake).current()
     if before is not None and before.snapshot_id == work.run.run_id:
-        _finish_publication(work, before)
+        _finish_publication(work.lake, before)
         return Outcome("unchanged", work.run, before, None, work.progress)
     refuse_older(work.run, before, allow_older=allow_older)
     for name, consequence in OPTIONAL_SOURCES.items():
@@ -148,6 +150,7 @@ def run_step(
     work = begin(spark, settings, as_of, clock(), rebuild=rebuild, accept_differences=accept_differences)
     before = Pointer(work.lake).current()
     if before is not None and before.snapshot_id == work.run.run_id:
+        _finish_publication(work.lake, before)
         work.progress.note(f"run {work.run.run_id} is published already: step {name} has nothing to do")
         return work
     refuse_older(work.run, before, allow_older=allow_older)
@@ -166,7 +169,13 @@ def run_step(
 
 
 def _record_start(work: Workspace, before: Publication | None) -> None:
-    """Record the run, and let readers keep their silver whatever the run writes; a table that is lost is made anew."""
+    """Record the run, and let readers keep their silver whatever the run writes; a table that is lost is made anew.
+
+    Also the run before is recorded as published if its driver died before it could.
+    """
+    if before is not None:
+        with suppress(ConflictError):  # that run is at work yet, and records it itself
+            _finish_publication(work.lake, before)
     record(work.lake, work.run, STARTED)
     versions = before.silver_versions if before else {}
 
@@ -212,13 +221,11 @@ def _publish(work: Workspace, before: Publication | None, clock: Clock) -> Publi
     return publication
 
 
-def _finish_publication(work: Workspace, publication: Publication) -> None:
+def _finish_publication(lake: Lake, publication: Publication) -> None:
     """Make good what a driver left undone that died just after it had moved the pointer."""
-    status = recorded_status(work.lake, work.run.run_id)
-    if status != PUBLISHED:
-        stored = recorded(work.lake, work.run) or work.run
-        record(work.lake, stored, PUBLISHED, publication.published_at)
-        create_catalog_views(work.lake, publication)
+    if recorded_status(lake, publication.snapshot_id) not in (PUBLISHED, None):
+        record_published(lake, publication.snapshot_id, publication.published_at)
+        create_catalog_views(lake, publication)
 
 
 def _publish_audited(work: Workspace, before: Publication | None, clock: Clock) -> Publication:
