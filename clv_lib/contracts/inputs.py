@@ -56,7 +56,9 @@ REFUNDS = InputContract(
         InputField("order_id", "string", "The refunded order; NULL: the customer's latest order before the refund."),
         InputField("customer_id", "string", "Who was refunded; needed where order_id is NULL."),
         InputField("refund_amount", MONEY, "What was paid back, positive, without tax.", required=True),
-        InputField("cost_recovered_amount", MONEY, "Cost of goods that came back into stock; NULL: none.", defaults=("0",)),
+        InputField(
+            "cost_recovered_amount", MONEY, "Cost of goods that came back into stock; NULL: none.", defaults=("0",)
+        ),
         InputField("refunded_at", "timestamp", "When it was paid back.", required=True),
         InputField("currency_code", "string", "ISO 4217 code; unmapped: the reporting currency."),
         InputField("is_deleted", "boolean", "Deleted in the source.", defaults=("false",)),

@@ -54,7 +54,7 @@ def publish_silver(work: Workspace) -> None:
 class Shop:
     """Source tables of text columns below a folder, and a lake; rows are written by another engine than Spark."""
 
-    spark: SparkSession
+    spark: SparkSession | None
     folder: Path
     sources: Sequence[str]
     feed: bool = False

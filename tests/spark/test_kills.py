@@ -1,8 +1,13 @@
-"""A run that dies at any moment leaves readers with the old or the new tables, and the next run nothing to mend."""
+"""A driver that is killed at any moment leaves readers with the old or the new tables, and the next run ends right.
+
+Not part of `make test`, since each death costs the start of a driver: `make test-kills`.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import json
 import os
 import random
 import shutil
@@ -12,17 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clv_lib.cli import main
 from clv_lib.contracts import PUBLISHED_TABLES
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS
-from clv_lib.contracts.silver import STATE_TABLES
-from clv_lib.lake import Lake, Pointer, register_views
-from clv_lib.pipeline import run_all
+from clv_lib.lake import Lake
 from clv_lib.quality.comparison import compared, comparison
-from clv_lib.settings import load_settings
-from tests.spark.generated import INTERPRETED, conf
-from tests.spark.kills import commits, dying_after, killed
-from tests.spark.nights import NOW, Shop, assert_same, later, publish_silver, taken_in
+from clv_lib.steps import STEPS
+from tests.spark import readers
+from tests.spark.drivers import Driver, Ended, Kill
+from tests.spark.nights import Shop, later
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,21 +32,43 @@ if TYPE_CHECKING:
     from clv_lib.contracts.types import Table
 
 KILLS = int(os.environ.get("CLV_KILLS", "0"))
-"""Random moments at which drivers are killed besides each commit; `make test-kills` takes an hour or more."""
+"""Random moments at which drivers are killed; 0: the test is left out."""
 EVERY = int(os.environ.get("CLV_KILLS_EVERY", "1"))
-"""1: a driver is killed at each commit, 5: at each fifth."""
+"""1: a driver is killed at each commit of the steps, 5: at each fifth."""
+SEED = int(os.environ.get("CLV_KILLS_SEED", "11"))
+OF_WHOLE_RUNS = 0.2
+"""Share of the random moments that lie in a whole run; the others lie in a step that runs by itself."""
+PUBLISHING = (1, 2, 3, 20)
+"""The pointer moves, the run is recorded, and the rest are deletions of the snapshot before last, a table each."""
+
 DAY = dt.date(2024, 4, 30)
-CUSTOMERS = 12
-SEEN = ("customer_orders", "customer_months", "customer_metrics", "segment_metrics", "data_quality_results")
-COMPARED = tuple(table for table in PUBLISHED_TABLES if table != DATA_QUALITY_RESULTS)
+CONFIGURATION = """
+lake: {lake}
+reporting: {{currency: GBP}}
+sources: {{orders: {{table: {folder}/orders}}, refunds: {{table: {folder}/refunds}}}}
+segments: [{{type: channel}}]
+predictions: {{model: bg_nbd, holdout_days: 0, horizons_days: [365], minimum_customers: 30, compare_groups: []}}
+economics: {{segment_types: [], spend_lag_months: [0]}}
+forecasts: {{months: 0}}
+retention: {{snapshots_to_keep: 1}}
+spark:
+  spark.master: local[2]
+  spark.driver.memory: 2g
+  spark.sql.shuffle.partitions: "1"
+  spark.sql.codegen.wholeStage: "false"
+  spark.sql.codegen.factoryMode: NO_CODEGEN
+  spark.sql.adaptive.enabled: "false"
+  spark.databricks.delta.stats.skipping: "false"
+  spark.driver.extraJavaOptions: -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:MetaspaceSize=256m
+"""
 
 
-def rows(first: int, days: list[str]) -> list[dict[str, Any]]:
-    """One order per day, of one customer after the other."""
+def orders(first: int, days: list[str]) -> list[dict[str, Any]]:
+    """One order per day, of forty customers who buy more and less often."""
     return [
         {
             "order_id": f"o{first + n}",
-            "customer_id": f"c{(first + n) % CUSTOMERS}",
+            "customer_id": f"c{(first + n) * (first + n) % 40}",
             "ordered_at": f"{day}T10:00:00Z",
             "net_amount": f"{5 + (first + n) % 7}",
             "cost_amount": "2",
@@ -53,163 +77,166 @@ def rows(first: int, days: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def history() -> list[dict[str, Any]]:
-    return rows(0, [f"2024-{month:02}-{day:02}" for month in range(1, 5) for day in range(1, 28)])
+def refund(number: int, order: int, day: str) -> dict[str, Any]:
+    return {"refund_id": f"r{number}", "order_id": f"o{order}", "refund_amount": "1", "refunded_at": f"{day}T11:00:00Z"}
 
 
-def changed(shop: Shop) -> None:
-    """What came in since: a new day, a late order, one that was cancelled, one that was repriced."""
-    shop.insert("orders", rows(200, ["2024-05-01", "2024-05-01", "2024-02-03"]))
-    shop.delete("orders", "order_id = 'o40'")
-    shop.update("orders", {"net_amount": "'99'"}, "order_id = 'o70'")
+def first_day(shop: Shop) -> None:
+    months = [(year, month) for year in (2023, 2024) for month in range(1, 13) if (year, month) < (2024, 5)]
+    shop.insert("orders", orders(0, [f"{year}-{month:02}-{day:02}" for year, month in months for day in range(1, 28)]))
+    shop.insert("refunds", [refund(0, 3, "2023-02-01")])
 
 
-def seen(lake: Lake) -> dict[str, list[str]]:
-    """Every row of some published tables as readers see them."""
-    now = Pointer(lake).current()
-    assert now is not None
-    register_views(lake, now)
-    views = {name: lake.spark.table(name) for name in SEEN}
-    return {name: sorted(map(str, view.toArrow().to_pylist())) for name, view in views.items()}
+def another_day(shop: Shop, day: dt.date, number: int) -> None:
+    """What came in since: a new day, a late order, one that was deleted, one that was repriced, a refund."""
+    shop.insert("orders", orders(1000 * number, [f"{day}", f"{day}", "2023-02-03"]))
+    shop.delete("orders", f"order_id = 'o{40 * number}'")
+    shop.update("orders", {"net_amount": "'99'"}, f"order_id = 'o{70 * number}'")
+    shop.insert("refunds", [refund(number, 100 + number, f"{day}")])
 
 
-def test_silver_is_old_or_new_wherever_a_run_dies(spark: SparkSession, tmp_path: Path) -> None:
-    """Runs of the same day die after ever more commits, on what the ones before left; the last one ends."""
-    shop, day = Shop(spark, tmp_path, ("orders",)), later(DAY, 1)
-    shop.insert("orders", history())
-    settings = shop.settings("lake")
-    with conf(spark, INTERPRETED):
-        lake = shop.night(DAY).lake
+@dataclass
+class Twin:
+    """A lake over the shop's sources, and its commands; each command is a process."""
 
-        def silver() -> dict[str, list[str]]:
-            now = Pointer(lake).current()
-            assert now is not None
-            stored = {t.name: lake.read_state(t, now.silver_versions[t.name]) for t in STATE_TABLES}
-            return {name: sorted(map(str, rows.toArrow().to_pylist())) for name, rows in stored.items()}
+    name: str
+    folder: Path
+    environ: dict[str, str]
 
-        changed(shop)
-        old = silver()
-        for point in (1, 4, 7):
-            with dying_after(point) as written:
-                publish_silver(taken_in(spark, settings, day))
-            assert len(written) >= point, "the run ended before it could die"
-            assert silver() == old
-        work = shop.night(day)
-        assert work.run.refreshed_from is not None
-        assert_same(work, shop.rebuilt(day))
-        new = silver()
-        assert new != old
+    def __post_init__(self) -> None:
+        (self.folder / self.name).mkdir()
+        self.lake = self.folder / self.name / "lake"
+        self.config, self.summary = (self.folder / self.name / file for file in ("clv.yaml", "summary.json"))
+        self.config.write_text(CONFIGURATION.format(lake=self.lake, folder=self.folder), encoding="utf-8")
+        self.driver = Driver(self.folder / self.name, self.lake, self.environ)
 
-        # The pointer has moved when the driver dies: readers see the new tables.
-        shop.insert("orders", rows(300, ["2024-05-02"]))
-        work = taken_in(spark, settings, later(day, 1))
-        with dying_after(2) as written:
-            publish_silver(work)
-        assert written == ["pipeline_runs", "published"]
-        read = {t.name: work.read(t).toArrow().to_pylist() for t in STATE_TABLES}
-        assert silver() == {name: sorted(map(str, rows)) for name, rows in read.items()} != new
+    def run(self, day: dt.date, kill: Kill | None = None) -> Ended:
+        return self._ended("run", "--as-of", f"{day}", "--summary-json", str(self.summary), kill=kill)
 
+    def step(self, name: str, day: dt.date, kill: Kill | None = None) -> Ended:
+        return self._ended("step", name, "--as-of", f"{day}", kill=kill)
 
-CONFIGURATION = """
-lake: {folder}/{lake}
-reporting: {{currency: GBP}}
-sources: {{orders: {{table: {folder}/orders}}}}
-segments: [{{type: channel}}]
-predictions: {{model: bg_nbd, holdout_days: 0}}
-forecasts: {{months: 0}}
-spark:
-  spark.master: local[2]
-  spark.sql.shuffle.partitions: "1"
-  spark.sql.codegen.wholeStage: "false"
-  spark.sql.codegen.factoryMode: NO_CODEGEN
-  spark.sql.adaptive.enabled: "false"
-  spark.databricks.delta.stats.skipping: "false"
-  spark.driver.extraJavaOptions: -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
-"""
+    def _ended(self, *arguments: str, kill: Kill | None) -> Ended:
+        ended = self.driver.clv(*arguments, "--config", str(self.config), kill=kill)
+        assert ended.was_killed or ended.exit_code == 0, ended.log
+        return ended
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each step of the latest whole run."""
+        return {step["name"]: step["seconds"] for step in json.loads(self.summary.read_text())["steps"]}
 
 
 @dataclass
 class Victim:
-    """Copies of a published lake of which each serves until a run of the day has published in it."""
+    """A night in a lake whose drivers are killed; `new` is what an undisturbed twin shows of the same night."""
 
-    spark: SparkSession
-    folder: Path
-    expected: dict[str, DataFrame]
-    copies: int = 0
+    twin: Twin
+    day: dt.date
+    new: readers.Seen
+    deaths: int = 0
 
     def __post_init__(self) -> None:
-        self.renew()
+        self.old = readers.seen(self.twin.lake)
 
-    def renew(self) -> None:
-        self.copies += 1
-        self.name = f"lake_{self.copies}"
-        shutil.copytree(self.folder / "published", self.folder / self.name)
-        self.lake = Lake(self.spark, str(self.folder / self.name), is_path=True)
-        self.published, self.old = Pointer(self.lake).current(), seen(self.lake)
-        file = self.folder / f"{self.name}.yaml"
-        file.write_text(CONFIGURATION.format(folder=self.folder, lake=self.name), encoding="utf-8")
-        self.command = ["run", "--config", str(file), "--as-of", str(later(DAY, 1))]
+    def readers_see(self) -> str:
+        """`old` or `new`: every row of one of them, by the pointer that belongs to it."""
+        now = readers.seen(self.twin.lake)
+        if now.pointer == self.old.pointer:
+            assert now.checksums == self.old.checksums
+            return "old"
+        assert now.pointer["snapshot_id"] == self.new.pointer["snapshot_id"]
+        assert now.checksums == self.new.checksums
+        return "new"
 
-    def is_old(self) -> bool:
-        """Whether readers see the old tables, every row of them; else they must see the whole new ones."""
-        if Pointer(self.lake).current() == self.published:
-            assert seen(self.lake) == self.old
-            return True
-        self.ends()
-        return False
-
-    def ends(self) -> None:
-        """The same command again ends well, and all tables are those of the run that nobody disturbed."""
-        before = Pointer(self.lake).current()
-        if before != self.published:
-            self._same()
-        assert main(self.command) == 0
-        self._same()
-
-    def _same(self) -> None:
-        for table in COMPARED:
-            row = compared(self.expected[table.name], published_rows(self.lake, table), table).collect()[0]
-            difference = comparison(table, row.asDict())
-            assert difference.is_same, difference
+    def dies(self, where: str, kill: Kill) -> Ended:
+        """Run a step, or everything, until the driver is killed; readers are asked then."""
+        run = self.twin.run(self.day, kill) if where == "run" else self.twin.step(where, self.day, kill)
+        self.deaths += run.was_killed
+        how = "killed" if run.was_killed else "ended"
+        said = f"{where} {how} after {run.seconds:.1f} s, {run.commits} commits: readers see {self.readers_see()}"
+        print(f"{self.deaths:3} {said} {kill}", flush=True)  # noqa: T201 - it is run to see this
+        return run
 
 
-def published_rows(lake: Lake, table: Table) -> DataFrame:
-    now = Pointer(lake).current()
-    assert now is not None
-    if table.layer == "silver":
-        return lake.read_state(table, now.silver_versions[table.name])
-    return lake.read_snapshot(table, now.snapshot_id)
+def killed_at_random_moments(victim: Victim, seconds: dict[str, float]) -> None:
+    """Drivers die within their steps, each about as often as it takes long, and then within whole runs of the day."""
+    chance, whole = random.Random(SEED), round(KILLS * OF_WHOLE_RUNS)
+    print(f"seed {SEED}: {KILLS} moments")  # noqa: T201
+    # A step by itself takes about twice as long as within a run, whose Java is warm.
+    struck = chance.choices(list(seconds), list(seconds.values()), k=KILLS - whole)
+    for step in STEPS[:-1]:
+        for _ in range(struck.count(step)):
+            kill = Kill(after=chance.uniform(0, 2 * seconds[step]), python_alone=chance.random() < 0.2)
+            victim.dies(step, kill)
+        victim.twin.step(step, victim.day)
+        assert victim.readers_see() == "old"
+    for _ in range(whole):
+        victim.dies("run", Kill(after=chance.uniform(0, 1.2 * sum(seconds.values()))))
+    victim.twin.run(victim.day)
 
 
-@pytest.mark.skipif(not KILLS, reason="takes an hour or more: make test-kills")
-def test_whole_runs_are_killed_at_each_commit_and_at_random_moments(
-    spark: SparkSession, tmp_path: Path, clean_environ: dict[str, str]
+def killed_at_each_commit(victim: Victim) -> None:
+    """A driver dies at its first commit, the next one at its second, until one has ended before it could die."""
+    for step in STEPS[:-1]:
+        for number in itertools.count(1, EVERY):
+            if not victim.dies(step, Kill(at_commit=number)).was_killed:
+                break
+    audited = victim.twin.lake.with_name("audited")
+    shutil.copytree(victim.twin.lake, audited)
+    for number in PUBLISHING:
+        shutil.rmtree(victim.twin.lake)
+        shutil.copytree(audited, victim.twin.lake)
+        assert victim.readers_see() == "old"
+        assert victim.dies("publish", Kill(at_commit=number)).was_killed
+        victim.twin.run(victim.day)
+        assert victim.readers_see() == "new"
+        assert status(victim) == "published"
+
+
+def status(victim: Victim) -> str:
+    """What pipeline_runs says of the published run."""
+    runs = readers.everything(victim.twin.lake / "control" / "pipeline_runs")
+    return next(row["status"] for row in runs if row["run_id"] == victim.new.pointer["snapshot_id"])
+
+
+@pytest.mark.skipif(not KILLS, reason="takes most of an hour: make test-kills")
+def test_killed_drivers_leave_the_old_or_the_new_tables_and_the_last_one_ends_right(
+    request: pytest.FixtureRequest, tmp_path: Path, clean_environ: dict[str, str]
 ) -> None:
-    """SIGKILL of the driver: readers see old or new, whole, and the run after the killed ones gives the same tables.
+    """Of one night drivers are killed at random moments, of the next one at each commit; each goes on from the dead."""
+    shop = Shop(None, tmp_path, ("orders", "refunds"))
+    first_day(shop)
+    calm = Twin("calm", tmp_path, clean_environ)
+    calm.run(DAY)
+    twin = Twin("killed", tmp_path, clean_environ)
+    shutil.copytree(calm.lake, twin.lake)
+    nights, deaths = [], 0
+    for number in (1, 2):
+        day = later(DAY, number)
+        another_day(shop, day, number)
+        ended = calm.run(day)
+        print(f"undisturbed: {ended.commits} commits in {ended.seconds:.0f} s", flush=True)  # noqa: T201
+        assert "made anew" not in ended.log
+        victim = Victim(twin, day, readers.seen(calm.lake))
+        if number == 1:
+            killed_at_random_moments(victim, calm.seconds())
+        else:
+            killed_at_each_commit(victim)
+        assert victim.readers_see() == "new" and status(victim) == "published"
+        nights.append((victim.new.pointer, readers.pointer(twin.lake)))
+        deaths += victim.deaths
+    print(f"{deaths} drivers died")  # noqa: T201
+    spark: SparkSession = request.getfixturevalue("spark")
+    for undisturbed, found in nights:
+        for table in PUBLISHED_TABLES:
+            if table != DATA_QUALITY_RESULTS:
+                rows = published(spark, calm, table, undisturbed), published(spark, twin, table, found)
+                difference = comparison(table, compared(*rows, table).collect()[0].asDict())
+                assert difference.is_same, difference
 
-    Each run begins on what the killed ones before it have left.
-    """
-    shop, chance = Shop(spark, tmp_path, ("orders",)), random.Random(11)
-    shop.insert("orders", history())
-    published, calm = (
-        load_settings(None, text=CONFIGURATION.format(folder=tmp_path, lake=name), environ={}).settings
-        for name in ("published", "undisturbed")
-    )
-    run_all(spark, published, DAY, clock=lambda: NOW)
-    shutil.copytree(published.lake, calm.lake)
-    changed(shop)
-    before = commits(Path(calm.lake))
-    assert run_all(spark, calm, later(DAY, 1), clock=lambda: NOW).run.refreshed_from is not None
-    count, lake = len(commits(Path(calm.lake)) - before), Lake(spark, calm.lake, is_path=True)
-    victim = Victim(spark, tmp_path, {table.name: published_rows(lake, table) for table in COMPARED})
 
-    kills: list[dict[str, Any]] = [{"after": chance.uniform(3, 60)} for _ in range(KILLS)]
-    kills += [{"at_commit": point} for point in range(1, count + 1, EVERY)]
-    print(f"an undisturbed run makes {count} commits")  # noqa: T201 - it is run to see this
-    for kill in kills:
-        made = killed(victim.command, Path(victim.lake.root), clean_environ, **kill)
-        is_old = victim.is_old()
-        print(kill, f"{made} commits, readers saw the {'old' if is_old else 'new'} tables", flush=True)  # noqa: T201
-        if not is_old:
-            victim.renew()
-    victim.ends()
+def published(spark: SparkSession, twin: Twin, table: Table, pointer: dict[str, Any]) -> DataFrame:
+    lake = Lake(spark, str(twin.lake), is_path=True)
+    if table.layer == "silver":
+        return lake.read_state(table, pointer["silver_versions"][table.name])
+    return lake.read_snapshot(table, pointer["snapshot_id"])

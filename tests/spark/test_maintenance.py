@@ -19,7 +19,7 @@ from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, STATE_TAB
 from clv_lib.errors import LakeError
 from clv_lib.lake import Pointer, Publication, upkeep
 from clv_lib.pipeline import _record_start, begin, open_lake
-from clv_lib.runs import STARTED, record
+from clv_lib.runs import PUBLISHED, STARTED, record, recorded_status
 from tests.spark.ageing import aged
 from tests.spark.generated import INTERPRETED, conf
 from tests.spark.nights import NOW, Shop, assert_same, later
@@ -75,6 +75,13 @@ def candidate(shop: Shop, lake: Lake, day: dt.date, started_at: dt.datetime) -> 
     return work.run.run_id
 
 
+def begun_after_a_death(work: Workspace, before: Workspace) -> None:
+    """A run begins; the driver of the one before it had died before it could record that it published."""
+    record(work.lake, before.run, STARTED)
+    _record_start(work, published(work.lake))
+    assert recorded_status(work.lake, before.run.run_id) == PUBLISHED
+
+
 def published(lake: Lake) -> Publication:
     now = Pointer(lake).current()
     assert now is not None
@@ -128,7 +135,7 @@ def test_fewer_files_and_the_same_rows(spark: SparkSession, tmp_path: Path, capf
         before = seen(lake)
         day = later(DAY, 2)
         shop.insert("orders", rows(9, "2024-03-03", 150))
-        _record_start(begin(spark, shop.settings("aged"), day, NOW), published(lake))
+        begun_after_a_death(begin(spark, shop.settings("aged"), day, NOW), second)
         assert shop.abandoned(day, 1) == ["customer_orders"]
         assert seen(lake) == before
         assert upkeep.newest_with_same_rows(lake, CUSTOMER_ORDERS, new) is None

@@ -26,6 +26,7 @@ from clv_lib.orders.months import customer_months
 from clv_lib.settings.models import Settings
 from tests.spark import oracle
 from tests.spark.generated import INTERPRETED, WHOLE_JOBS, conf
+from tests.spark.history_oracle import converted
 from tests.spark.oracle import DataSet, evaluate, rate_rows, totals
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class Found:
 
     orders: list[Row]
     refunds: list[Row]
+    customer_refunds: list[Row]
     customer_orders: list[Row]
     customer_months: list[Row]
     customer_metrics: list[Row]
@@ -212,7 +214,15 @@ def by_job(spark: SparkSession, data: DataSet) -> Found:
         input_totals(normalised_currency(raw_refunds), "refunds", "refund_amount"),
         disposition_totals(refunds, "refunds", "refund_amount"),
     ]
-    answer = Found(orders.collect(), refunds.collect(), histories.collect(), months.collect(), metrics.collect(), {})
+    answer = Found(
+        orders.collect(),
+        refunds.collect(),
+        paid_back.collect(),
+        histories.collect(),
+        months.collect(),
+        metrics.collect(),
+        {},
+    )
     union = accounts[0].unionByName(accounts[1]).unionByName(accounts[2]).unionByName(accounts[3])
     for row in union.collect():
         cell = (row.currency_code, row.disposition)
@@ -273,6 +283,12 @@ def test_silver_and_metrics_agree_with_the_oracle(spark: SparkSession) -> None:
         assert judgements(as_dicts(found.refunds, "refund_amount"), "refund_id") == judgements(
             normalised(expected.refunds), "refund_id"
         )
+        paid_back = {row.refund_id: (row.refund_amount, row.cost_recovered_amount) for row in found.customer_refunds}
+        assert paid_back == {
+            row["refund_id"]: (converted(row["amount"], row["rate"]), converted(row["cost_recovered"], row["rate"]))
+            for row in expected.refunds
+            if row["disposition"] == "accepted"
+        }
         orders = {row.order_id: row for row in found.customer_orders}
         check(
             orders,

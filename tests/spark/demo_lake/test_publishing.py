@@ -26,6 +26,7 @@ from clv_lib.lake import Pointer, Publication, register_views
 from clv_lib.pipeline import audit as auditing
 from clv_lib.pipeline import run_all, run_step
 from clv_lib.quality import gate
+from clv_lib.runs import STARTED, record
 from clv_lib.steps import STEPS
 from tests.spark.scans import counted_scans
 
@@ -224,12 +225,16 @@ def test_an_audited_snapshot_is_published_whole_and_the_old_one_can_come_back(
     lake = demo.lake
     step(demo, "audit")
     assert seen_by_readers(lake) == candidate.seen_before
-    step(demo, "publish")
+    work = step(demo, "publish")
     now = Pointer(lake).current()
     assert now is not None and (now.snapshot_id, now.sequence) == (candidate.run_id, 2)
     assert now.previous_snapshot_id == candidate.published.snapshot_id
     seen = seen_by_readers(lake)
     assert all(seen[name][1] == NEXT for name in SEEN if name != "customer_orders")
+    # As if the driver had died right after it moved the pointer.
+    record(lake, work.run, STARTED)
+    step(demo, "publish")
+    assert status_of(lake, candidate.run_id) == "published"
     assert {candidate.run_id, candidate.published.snapshot_id} <= lake.snapshots(CUSTOMER_METRICS)
 
     old = demo.as_of
