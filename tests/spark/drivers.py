@@ -11,7 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conftest import TEST_CONF
 from tests.spark.readers import commits
+
+SMALL_LAKES = {**TEST_CONF, "spark.sql.shuffle.partitions": "1", "spark.default.parallelism": "1"}
+"""The section `spark` of a configuration over few rows, whose time is that of planning."""
 
 _LOOK_EVERY = 0.01
 _LONGEST = 900

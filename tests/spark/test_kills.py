@@ -23,7 +23,7 @@ from clv_lib.lake import Lake
 from clv_lib.quality.comparison import compared, comparison
 from clv_lib.steps import STEPS
 from tests.spark import readers
-from tests.spark.drivers import Driver, Ended, Kill
+from tests.spark.drivers import SMALL_LAKES, Driver, Ended, Kill
 from tests.spark.nights import Shop, later
 
 if TYPE_CHECKING:
@@ -51,15 +51,7 @@ predictions: {{model: bg_nbd, holdout_days: 0, horizons_days: [365], minimum_cus
 economics: {{segment_types: [], spend_lag_months: [0]}}
 forecasts: {{months: 0}}
 retention: {{snapshots_to_keep: 1}}
-spark:
-  spark.master: local[2]
-  spark.driver.memory: 2g
-  spark.sql.shuffle.partitions: "1"
-  spark.sql.codegen.wholeStage: "false"
-  spark.sql.codegen.factoryMode: NO_CODEGEN
-  spark.sql.adaptive.enabled: "false"
-  spark.databricks.delta.stats.skipping: "false"
-  spark.driver.extraJavaOptions: -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:MetaspaceSize=256m
+spark: {spark}
 """
 
 
@@ -107,7 +99,9 @@ class Twin:
         (self.folder / self.name).mkdir()
         self.lake = self.folder / self.name / "lake"
         self.config, self.summary = (self.folder / self.name / file for file in ("clv.yaml", "summary.json"))
-        self.config.write_text(CONFIGURATION.format(lake=self.lake, folder=self.folder), encoding="utf-8")
+        self.config.write_text(
+            CONFIGURATION.format(lake=self.lake, folder=self.folder, spark=json.dumps(SMALL_LAKES)), encoding="utf-8"
+        )
         self.driver = Driver(self.folder / self.name, self.lake, self.environ)
 
     def run(self, day: dt.date, kill: Kill | None = None) -> Ended:

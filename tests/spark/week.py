@@ -31,15 +31,7 @@ segments: [{{type: channel}}]
 predictions: {{model: bg_nbd, holdout_days: 0, horizons_days: [365], minimum_customers: 30, compare_groups: []}}
 economics: {{segment_types: [], spend_lag_months: [0]}}
 forecasts: {{months: 0}}
-spark:
-  spark.master: local[2]
-  spark.driver.memory: 2g
-  spark.sql.shuffle.partitions: "1"
-  spark.sql.codegen.wholeStage: "false"
-  spark.sql.codegen.factoryMode: NO_CODEGEN
-  spark.sql.adaptive.enabled: "false"
-  spark.databricks.delta.stats.skipping: "false"
-  spark.driver.extraJavaOptions: -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:MetaspaceSize=256m
+spark: {spark}
 """
 
 
