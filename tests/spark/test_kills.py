@@ -38,7 +38,7 @@ EVERY = int(os.environ.get("CLV_KILLS_EVERY", "1"))
 SEED = int(os.environ.get("CLV_KILLS_SEED", "11"))
 OF_WHOLE_RUNS = 0.2
 """Share of the random moments that lie in a whole run; the others lie in a step that runs by itself."""
-PUBLISHING = (1, 2, 3, 20)
+PUBLISHING = (1, 2, 3, 10)
 """The pointer moves, the run is recorded, and the rest are deletions of the snapshot before last, a table each."""
 
 DAY = dt.date(2024, 4, 30)
