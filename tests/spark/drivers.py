@@ -48,6 +48,10 @@ class Kill:
     after: float = 0
     python_alone: bool = False
 
+    def __str__(self) -> str:
+        when = f"at commit {self.at_commit}" if self.at_commit else f"{self.after:.1f} s into its work"
+        return f"{when}, Python alone" if self.python_alone else when
+
     def strikes(self, made: int, working_seconds: float | None) -> bool:
         if self.at_commit:
             return made >= self.at_commit

@@ -146,9 +146,9 @@ class Victim:
         """Run a step, or everything, until the driver is killed; readers are asked then."""
         run = self.twin.run(self.day, kill) if where == "run" else self.twin.step(where, self.day, kill)
         self.deaths += run.was_killed
-        how = "killed" if run.was_killed else "ended"
-        said = f"{where} {how} after {run.seconds:.1f} s, {run.commits} commits: readers see {self.readers_see()}"
-        print(f"{self.deaths:3} {said} {kill}", flush=True)  # noqa: T201 - it is run to see this
+        how = f"killed {kill}" if run.was_killed else "ended by itself"
+        said = f"{where} {how}: {run.commits} commits, {run.seconds:.0f} s, readers see the {self.readers_see()} tables"
+        print(f"{self.deaths:3} {said}", flush=True)  # noqa: T201 - it is run to see this
         return run
 
 
@@ -156,16 +156,16 @@ def killed_at_random_moments(victim: Victim, seconds: dict[str, float]) -> None:
     """Drivers die within their steps, each about as often as it takes long, and then within whole runs of the day."""
     chance, whole = random.Random(SEED), round(KILLS * OF_WHOLE_RUNS)
     print(f"seed {SEED}: {KILLS} moments")  # noqa: T201
-    # A step by itself takes about twice as long as within a run, whose Java is warm.
-    struck = chance.choices(list(seconds), list(seconds.values()), k=KILLS - whole)
+    struck = chance.choices(STEPS[:-1], [seconds[step] for step in STEPS[:-1]], k=KILLS - whole)
     for step in STEPS[:-1]:
+        longest = 2 * seconds[step]  # than within a run, whose Java is warm
         for _ in range(struck.count(step)):
-            kill = Kill(after=chance.uniform(0, 2 * seconds[step]), python_alone=chance.random() < 0.2)
-            victim.dies(step, kill)
+            while not victim.dies(step, Kill(0, chance.uniform(0, longest), chance.random() < 0.2)).was_killed:
+                longest /= 2
         victim.twin.step(step, victim.day)
         assert victim.readers_see() == "old"
     for _ in range(whole):
-        victim.dies("run", Kill(after=chance.uniform(0, 1.2 * sum(seconds.values()))))
+        victim.dies("run", Kill(after=chance.uniform(0, sum(seconds.values()))))
     victim.twin.run(victim.day)
 
 
