@@ -193,7 +193,7 @@ def status(victim: Victim) -> str:
     return next(row["status"] for row in runs if row["run_id"] == victim.new.pointer["snapshot_id"])
 
 
-@pytest.mark.skipif(not KILLS, reason="takes most of an hour: make test-kills")
+@pytest.mark.skipif(not KILLS, reason="takes about an hour: make test-kills")
 def test_killed_drivers_leave_the_old_or_the_new_tables_and_the_last_one_ends_right(
     request: pytest.FixtureRequest, tmp_path: Path, clean_environ: dict[str, str]
 ) -> None:

@@ -88,7 +88,7 @@ def week(tmp_path: Path, clean_environ: dict[str, str]) -> Week:
     return Week(shop, Driver(tmp_path, tmp_path / "lake", clean_environ))
 
 
-@pytest.mark.skipif(not os.environ.get("CLV_WEEK"), reason="takes a quarter of an hour: make test-week")
+@pytest.mark.skipif(not os.environ.get("CLV_WEEK"), reason="takes twenty minutes: make test-week")
 def test_a_week_of_nights(week: Week) -> None:
     ended, _ = week.night(1, "first load")
     assert "silver is made anew: nothing is published yet" in ended.log
