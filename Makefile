@@ -67,11 +67,11 @@ test-nights: setup $(DEV_DONE) ## Compare refreshed with rebuilt silver over man
 
 .PHONY: test-kills
 test-kills: setup $(DEV_DONE) ## Kill drivers at each commit of a run and at 50 random moments (about an hour)
-	CLV_KILLS=50 $(BIN)/python -m pytest -n 0 -s tests/spark/test_kills.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 0 -s -m drill tests/spark/test_kills.py $(PYTEST_ARGS)
 
 .PHONY: test-week
 test-week: setup $(DEV_DONE) ## Seven nights with dirt, late rows, a refusal, a killed driver and an erasure (20 minutes)
-	CLV_WEEK=1 $(BIN)/python -m pytest -n 0 -s tests/spark/test_week.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 0 -s -m drill tests/spark/test_week.py $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(DEV_DONE) ## ruff, mypy (strict) and the import layers

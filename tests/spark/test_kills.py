@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from clv_lib.contracts.types import Table
 
-KILLS = int(os.environ.get("CLV_KILLS", "0"))
-"""Random moments at which drivers are killed; 0: the test is left out."""
+KILLS = int(os.environ.get("CLV_KILLS", "50"))
+"""Random moments at which drivers are killed."""
 EVERY = int(os.environ.get("CLV_KILLS_EVERY", "1"))
 """1: a driver is killed at each commit of the steps, 5: at each fifth."""
 SEED = int(os.environ.get("CLV_KILLS_SEED", "11"))
@@ -193,7 +193,7 @@ def status(victim: Victim) -> str:
     return next(row["status"] for row in runs if row["run_id"] == victim.new.pointer["snapshot_id"])
 
 
-@pytest.mark.skipif(not KILLS, reason="takes about an hour: make test-kills")
+@pytest.mark.drill
 def test_killed_drivers_leave_the_old_or_the_new_tables_and_the_last_one_ends_right(
     request: pytest.FixtureRequest, tmp_path: Path, clean_environ: dict[str, str]
 ) -> None:

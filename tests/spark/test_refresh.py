@@ -65,7 +65,9 @@ def test_refreshed_equals_rebuilt(spark: SparkSession, tmp_path: Path) -> None:
                 day = later(day, chance.choice((0, 1, 25)))
                 work = shop.night(day)
                 refreshed.append(work.run.refreshed_from or f"not: {work.run.rebuild_reason}")
-                assert_same(work, shop.rebuilt(day))
+                if EXAMPLES > 1:
+                    assert_same(work, shop.rebuilt(day))
+            assert_same(work, shop.rebuilt(day))
 
     agrees()
     assert not any(found.startswith("not") for found in refreshed), refreshed

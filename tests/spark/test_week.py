@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import random
 import re
 import signal
@@ -88,7 +87,7 @@ def week(tmp_path: Path, clean_environ: dict[str, str]) -> Week:
     return Week(shop, Driver(tmp_path, tmp_path / "lake", clean_environ))
 
 
-@pytest.mark.skipif(not os.environ.get("CLV_WEEK"), reason="takes twenty minutes: make test-week")
+@pytest.mark.drill
 def test_a_week_of_nights(week: Week) -> None:
     ended, _ = week.night(1, "first load")
     assert "silver is made anew: nothing is published yet" in ended.log
