@@ -89,7 +89,7 @@ def step_table(steps: list[StepRecord]) -> str:
     """Steps with their seconds and the tables that they wrote, with rows."""
     rows: list[tuple[str, str, str, str]] = []
     for record in steps:
-        cells = [(table, f"{count:,}") for table, count in record.rows.items()] or [("", "")]
+        cells = [(table, "" if count is None else f"{count:,}") for table, count in record.rows.items()] or [("", "")]
         for number, (table, count) in enumerate(cells):
             rows.append(
                 (record.name if not number else "", f"{record.seconds:.1f}" if not number else "", table, count)

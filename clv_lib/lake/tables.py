@@ -83,10 +83,11 @@ class Lake:
             if added:
                 self.spark.sql(f"ALTER TABLE {self.reference(table)} ADD COLUMNS ({', '.join(added)})")
 
-    def write_snapshot(self, table: Table, frame: DataFrame, snapshot_id: str) -> int:
+    def write_snapshot(self, table: Table, frame: DataFrame, snapshot_id: str) -> int | None:
         """Replace the table's rows of one snapshot by the frame's; other snapshots stay.
 
-        Returns the number of rows for people to see; what is checked is counted from the stored table.
+        Returns the number of rows for people to see, None where nobody counted them; what is checked is counted from
+        the stored table.
         """
         from pyspark.sql import functions as F
 
@@ -94,8 +95,7 @@ class Lake:
         rows = conform(frame, table).withColumn(SNAPSHOT_COLUMN, F.lit(checked_snapshot_id(snapshot_id)))
         with reported(self.place(table), "written"):
             replaced = f"{SNAPSHOT_COLUMN} = '{snapshot_id}'"
-            counted = self._save(table, rows, {"replaceWhere": replaced, "userMetadata": snapshot_id})
-            return self._commit_of(table, snapshot_id)[1] if counted is None else counted
+            return self._save(table, rows, {"replaceWhere": replaced, "userMetadata": snapshot_id})
 
     def write_rows(self, table: Table, frame: DataFrame, where: str) -> None:
         """Replace the rows that a predicate on partition columns selects; the frame holds only such rows."""
@@ -103,17 +103,16 @@ class Lake:
         with reported(self.place(table), "written"):
             self._save(table, conform(frame, table), {"replaceWhere": where})
 
-    def write_state(self, table: Table, frame: DataFrame, run_id: str) -> tuple[int, int]:
+    def write_state(self, table: Table, frame: DataFrame, run_id: str) -> tuple[int, int | None]:
         """Replace a silver table in one commit; returns its version and rows. Older versions stay readable."""
         self.ensure(table)
         with reported(self.place(table), "written"):
-            counted = self._save(table, conform(frame, table), {"userMetadata": checked_snapshot_id(run_id)})
-            version, rows = self._commit_of(table, run_id)
-            return version, rows if counted is None else counted
+            rows = self._save(table, conform(frame, table), {"userMetadata": checked_snapshot_id(run_id)})
+            return self._commit_of(table, run_id)[0], rows
 
     def replace_in_state(
         self, table: Table, frame: DataFrame, partitions: Iterable[Row], run_id: str, base_version: int
-    ) -> tuple[int, int]:
+    ) -> tuple[int, int | None]:
         """Replace some partitions of a silver table, as in `selecting`; the rest is as in `base_version`.
 
         If a run wrote to the table since, it is set back first. ConflictError if another run writes meanwhile, since
@@ -123,7 +122,7 @@ class Lake:
         with reported(self.place(table), "written"):
             read = self._set_back(table, base_version)
             chosen = {"replaceWhere": selecting(table, partitions), "userMetadata": checked_snapshot_id(run_id)}
-            counted = self._save(table, conform(frame, table), chosen)
+            rows = self._save(table, conform(frame, table), chosen)
             written = self._latest(table)
             if (written["userMetadata"], written["readVersion"], written["version"]) != (run_id, read, read + 1):
                 raise ConflictError(
@@ -133,7 +132,7 @@ class Lake:
                     found=f"version {written['version']} written by {written['userMetadata'] or 'someone else'}",
                     next_step="nothing is broken; let one run end before the next one starts, and run again",
                 )
-            return int(written["version"]), _rows_written(written) if counted is None else counted
+            return int(written["version"]), rows
 
     def _set_back(self, table: Table, version: int) -> int:
         """The newest version; it holds the rows of the given one, to which the table is set back if need be."""
@@ -190,21 +189,21 @@ class Lake:
     def _save(self, table: Table, rows: DataFrame, options: Mapping[str, str]) -> int | None:
         """Write, and count the rows on their way, since to ask Delta's history for their number takes jobs of its own.
 
-        None for a table in a catalog: Spark plans such a write anew and loses the count.
+        For a table in a catalog it is asked: Spark plans such a write anew and loses what was observed.
         """
         from pyspark.sql import Observation
         from pyspark.sql import functions as F
 
-        options = {"format": "delta", "mode": "overwrite", **options}
+        how = {"format": "delta", "mode": "overwrite", **options}
         if not self.is_path:
-            rows.write.saveAsTable(self.place(table), **options)
-            return None
+            rows.write.saveAsTable(self.place(table), **how)
+            return self._commit_of(table, options.get("userMetadata"))[1]
         counted = Observation()
-        rows.observe(counted, F.count(F.lit(1)).alias("rows")).write.save(self.place(table), **options)
+        rows.observe(counted, F.count(F.lit(1)).alias("rows")).write.save(self.place(table), **how)
         return int(counted.get["rows"])
 
-    def _commit_of(self, table: Table, run_id: str) -> tuple[int, int]:
-        """Version and number of rows of the latest commit that a run made.
+    def _commit_of(self, table: Table, run_id: str | None) -> tuple[int, int | None]:
+        """Version and number of rows of the latest commit that a run made; None: without statistics of files.
 
         It nearly always is the last one; each commit that is looked at is a file of the log that is read. Delta
         commits nothing where no rows replace no rows; what the run wrote is then the latest version.
@@ -214,7 +213,8 @@ class Lake:
             latest_first = sorted(history, key=lambda row: int(row["version"]), reverse=True)
             own = next((row for row in latest_first if row["userMetadata"] == run_id), None)
             if own is not None:
-                return int(own["version"]), _rows_written(own)
+                rows = own["operationMetrics"].get("numOutputRows")
+                return int(own["version"]), None if rows is None else int(rows)
         return int(latest_first[0]["version"]), 0
 
     def _stored_schema(self, table: Table) -> dict[str, str]:
@@ -266,11 +266,6 @@ def checked_snapshot_id(snapshot_id: str) -> str:
             next_step="`clv runs` lists the runs",
         )
     return snapshot_id
-
-
-def _rows_written(commit: Row) -> int:
-    """Rows of a commit; 0 where Delta takes no statistics of files and cannot tell."""
-    return int(commit["operationMetrics"].get("numOutputRows") or 0)
 
 
 def selecting(table: Table, partitions: Iterable[Row]) -> str:

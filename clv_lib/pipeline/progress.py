@@ -22,7 +22,7 @@ class StepRecord:
 
     name: str
     seconds: float = 0.0
-    rows: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -49,10 +49,10 @@ class Progress:
             record.seconds = time.monotonic() - began
         self._log(f"ended after {record.seconds:.1f} s")
 
-    def written(self, table: str, rows: int) -> None:
-        """Log a table that was written."""
+    def written(self, table: str, rows: int | None) -> None:
+        """Log a table that was written; None: nobody counted its rows."""
         self.steps[-1].rows[table] = rows
-        self._log(f"wrote {table}: {rows:,} rows")
+        self._log(f"wrote {table}" if rows is None else f"wrote {table}: {rows:,} rows")
 
     def info(self, text: str) -> None:
         """Log something that is good to know while the run works."""

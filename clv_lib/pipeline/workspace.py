@@ -83,7 +83,7 @@ class Workspace:
     def write_all(self, *parts: tuple[Table, DataFrame]) -> None:
         """Write gold tables that do not read each other, some at a time: while one is planned another is computed."""
 
-        def written(part: tuple[Table, DataFrame]) -> int:
+        def written(part: tuple[Table, DataFrame]) -> int | None:
             return self.lake.write_snapshot(*part, self.run.run_id)
 
         with ThreadPoolExecutor(max_workers=_WRITTEN_AT_A_TIME) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,8 +15,26 @@ from pathlib import Path
 from tests.conftest import TEST_CONF
 from tests.spark.readers import commits
 
-SMALL_LAKES = {**TEST_CONF, "spark.sql.shuffle.partitions": "1", "spark.default.parallelism": "1"}
+_SMALL_LAKES = {**TEST_CONF, "spark.sql.shuffle.partitions": "1", "spark.default.parallelism": "1"}
 """The section `spark` of a configuration over few rows, whose time is that of planning."""
+
+_CONFIGURATION = """
+lake: {lake}
+reporting: {{currency: GBP, time_zone: Europe/London}}
+sources: {{orders: {{table: {sources}/orders}}, refunds: {{table: {sources}/refunds}}}}
+segments: [{{type: channel}}]
+predictions: {{model: bg_nbd, holdout_days: 0, horizons_days: [365], minimum_customers: 30, compare_groups: []}}
+economics: {{segment_types: [], spend_lag_months: [0]}}
+forecasts: {{months: 0}}
+spark: {spark}
+"""
+
+
+def configuration(lake: Path, sources: Path, *more: str) -> str:
+    """Every step with little to compute, for orders and refunds of a folder; `more` are lines of the configuration."""
+    text = _CONFIGURATION.format(lake=lake, sources=sources, spark=json.dumps(_SMALL_LAKES))
+    return "\n".join((text, *more))
+
 
 _LOOK_EVERY = 0.01
 _LONGEST = 900

@@ -20,6 +20,7 @@ from clv_lib.pipeline import begin
 from clv_lib.pipeline.intake import intake
 from clv_lib.runs import PUBLISHED, record
 from clv_lib.settings import load_settings
+from tests.spark import readers
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -126,13 +127,8 @@ class Shop:
 
 def rows_of(work: Workspace, table: Table) -> list[str]:
     """The rows that a run wrote, read by another engine than Spark, which plans nothing for it."""
-    columns, place = list(table.columns), work.lake.place(table)
-    if table.layer == "silver":
-        stored = DeltaTable(place, version=work.run.silver_versions[table.name]).to_pyarrow_table(columns=columns)
-    else:
-        only = [("snapshot_id", "=", work.run.run_id)]
-        stored = DeltaTable(place).to_pyarrow_table(filters=only).select(columns)
-    return sorted(map(str, stored.to_pylist()))
+    own = {"silver_versions": work.run.silver_versions, "snapshot_id": work.run.run_id}
+    return sorted(map(str, readers.rows(Path(work.lake.root), table, own)))
 
 
 def assert_same(refreshed: Workspace, rebuilt: Workspace) -> None:

@@ -41,12 +41,13 @@ def pointer(lake: Path) -> dict[str, Any]:
 
 
 def rows(lake: Path, table: Table, now: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of a published table as the pointer says."""
-    place = str(lake / table.layer / table.name)
+    """Rows of a table, its declared columns, as a pointer or a run names them: silver by version, gold by snapshot."""
+    place, columns = str(lake / table.layer / table.name), list(table.columns)
     if table.layer == "silver":
-        return DeltaTable(place, version=now["silver_versions"][table.name]).to_pyarrow_table().to_pylist()
+        version = now["silver_versions"][table.name]
+        return DeltaTable(place, version=version).to_pyarrow_table(columns=columns).to_pylist()
     of_snapshot = [(SNAPSHOT_COLUMN, "=", now["snapshot_id"])]
-    return DeltaTable(place).to_pyarrow_table(filters=of_snapshot).to_pylist()
+    return DeltaTable(place).to_pyarrow_table(filters=of_snapshot, columns=columns).to_pylist()
 
 
 def seen(lake: Path) -> Seen:

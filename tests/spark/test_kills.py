@@ -23,7 +23,7 @@ from clv_lib.lake import Lake
 from clv_lib.quality.comparison import compared, comparison
 from clv_lib.steps import STEPS
 from tests.spark import readers
-from tests.spark.drivers import SMALL_LAKES, Driver, Ended, Kill
+from tests.spark.drivers import Driver, Ended, Kill, configuration
 from tests.spark.nights import Shop, later
 
 if TYPE_CHECKING:
@@ -42,17 +42,6 @@ PUBLISHING = (1, 2, 3, 10)
 """The pointer moves, the run is recorded, and the rest are deletions of the snapshot before last, a table each."""
 
 DAY = dt.date(2024, 4, 30)
-CONFIGURATION = """
-lake: {lake}
-reporting: {{currency: GBP}}
-sources: {{orders: {{table: {folder}/orders}}, refunds: {{table: {folder}/refunds}}}}
-segments: [{{type: channel}}]
-predictions: {{model: bg_nbd, holdout_days: 0, horizons_days: [365], minimum_customers: 30, compare_groups: []}}
-economics: {{segment_types: [], spend_lag_months: [0]}}
-forecasts: {{months: 0}}
-retention: {{snapshots_to_keep: 1}}
-spark: {spark}
-"""
 
 
 def orders(first: int, days: list[str]) -> list[dict[str, Any]]:
@@ -99,9 +88,8 @@ class Twin:
         (self.folder / self.name).mkdir()
         self.lake = self.folder / self.name / "lake"
         self.config, self.summary = (self.folder / self.name / file for file in ("clv.yaml", "summary.json"))
-        self.config.write_text(
-            CONFIGURATION.format(lake=self.lake, folder=self.folder, spark=json.dumps(SMALL_LAKES)), encoding="utf-8"
-        )
+        keep_few = "retention: {snapshots_to_keep: 1}"
+        self.config.write_text(configuration(self.lake, self.folder, keep_few), encoding="utf-8")
         self.driver = Driver(self.folder / self.name, self.lake, self.environ)
 
     def run(self, day: dt.date, kill: Kill | None = None) -> Ended:

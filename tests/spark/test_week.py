@@ -18,11 +18,10 @@ import pytest
 
 from clv_lib.contracts.silver import STATE_TABLES
 from tests.spark import readers
-from tests.spark.drivers import SMALL_LAKES, Driver, Ended, Kill
+from tests.spark.drivers import Driver, Ended, Kill, configuration
 from tests.spark.nights import Shop, later
 from tests.spark.week import (
     BROKEN,
-    CONFIGURATION,
     FIRST_NIGHT,
     agreed,
     days_orders,
@@ -80,8 +79,7 @@ def day(number: int) -> dt.date:
 @pytest.fixture
 def week(tmp_path: Path, clean_environ: dict[str, str]) -> Week:
     shop = Shop(None, tmp_path, ("orders", "refunds"))
-    configuration = CONFIGURATION.format(folder=tmp_path, spark=json.dumps(SMALL_LAKES))
-    (tmp_path / "clv.yaml").write_text(configuration, encoding="utf-8")
+    (tmp_path / "clv.yaml").write_text(configuration(tmp_path / "lake", tmp_path), encoding="utf-8")
     shop.insert("orders", history(random.Random(3)))
     shop.insert("refunds", [refund(n, f"o{17 * n}", FIRST_NIGHT) for n in range(20)])
     return Week(shop, Driver(tmp_path, tmp_path / "lake", clean_environ))

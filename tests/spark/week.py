@@ -23,16 +23,6 @@ FIRST_NIGHT = dt.date(2024, 4, 30)
 CUSTOMERS = 60
 CHECKED = (CUSTOMER_ORDERS, CUSTOMER_MONTHS, CUSTOMER_METRICS, CONSERVATION, QUARANTINED_ROWS, SEGMENT_METRICS)
 BROKEN = {"gross_amount": "much"}
-CONFIGURATION = """
-lake: {folder}/lake
-reporting: {{currency: GBP, time_zone: Europe/London}}
-sources: {{orders: {{table: {folder}/orders}}, refunds: {{table: {folder}/refunds}}}}
-segments: [{{type: channel}}]
-predictions: {{model: bg_nbd, holdout_days: 0, horizons_days: [365], minimum_customers: 30, compare_groups: []}}
-economics: {{segment_types: [], spend_lag_months: [0]}}
-forecasts: {{months: 0}}
-spark: {spark}
-"""
 
 
 def order(number: int, customer: str | None, day: dt.date, **other: Any) -> dict[str, Any]:
@@ -121,17 +111,7 @@ def agreed(shop: Shop, lake: Path, as_of: dt.date) -> Night:
     expected = evaluate(DataSet(sources["orders"], sources["refunds"], [], as_of))
     now = readers.pointer(lake)
     assert now["as_of_date"] == as_of
-    found = {
-        table.name: readers.rows(lake, table, now)
-        for table in (
-            CUSTOMER_ORDERS,
-            CUSTOMER_MONTHS,
-            CUSTOMER_METRICS,
-            CONSERVATION,
-            QUARANTINED_ROWS,
-            SEGMENT_METRICS,
-        )
-    }
+    found = {table.name: readers.rows(lake, table, now) for table in CHECKED}
     orders = {row["order_id"]: row for row in found[CUSTOMER_ORDERS.name]}
     _same(orders, expected.customer_orders, leaving_out={field.name for field in CUSTOMER_ORDERS.computed_on_read})
     _same({(row["customer_id"], row["month"]): row for row in found[CUSTOMER_MONTHS.name]}, expected.customer_months)
