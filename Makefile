@@ -15,9 +15,13 @@ PYTEST_ARGS ?=
 # Orders that `make bench` generates, and customers that `make bench-gold` and `make bench-models` simulate.
 ORDERS ?= 1000000
 CUSTOMERS ?= 1000000
+# Buckets of customers in silver for `make bench-nights`; with SKEWED=yes one customer has a tenth of the orders, and one
+# month half of them.
+BUCKETS ?= 4
+SKEWED ?=
 # With MORE_CUSTOMERS=10000000 `make bench-models` fits as many too, without a peer.
 MORE_CUSTOMERS ?= 0
-# The data set Online Retail as CSV for `make accuracy-study`; without it its table is kept.
+# The data set Online Retail as CSV, for `make test-retail` and `make accuracy-study`; without it the latter keeps its table.
 ONLINE_RETAIL ?=
 # The interpreter of .venv: PYTHON=/path/to/python, or the first of these that is 3.10 to 3.13.
 PYTHON ?=
@@ -73,6 +77,10 @@ test-kills: setup $(DEV_DONE) ## Kill drivers at each commit of a run and at 50 
 test-week: setup $(DEV_DONE) ## Seven nights with dirt, late rows, a refusal, a killed driver and an erasure (20 minutes)
 	$(BIN)/python -m pytest -n 0 -s -m drill tests/spark/test_week.py $(PYTEST_ARGS)
 
+.PHONY: test-retail
+test-retail: setup $(DEV_DONE) ## Feed Online Retail night by night with late lines; ONLINE_RETAIL=file.csv (20 minutes)
+	CLV_ONLINE_RETAIL=$(abspath $(ONLINE_RETAIL)) $(BIN)/python -m pytest -n 0 -s -m drill tests/spark/test_retail_nights.py $(PYTEST_ARGS)
+
 .PHONY: lint
 lint: $(DEV_DONE) ## ruff, mypy (strict) and the import layers
 	$(BIN)/ruff check .
@@ -107,7 +115,7 @@ bench-models: setup $(DEV_DONE) ## Measure fits and scoring beside lifetimes and
 
 .PHONY: bench-nights
 bench-nights: setup $(DEV_DONE) ## Measure silver of a night with one new day beside making it anew (minutes)
-	$(BIN)/python -m tests.benchmarks.run nights --orders $(ORDERS)
+	$(BIN)/python -m tests.benchmarks.run nights --orders $(ORDERS) --buckets $(BUCKETS) $(if $(SKEWED),--skewed)
 
 .PHONY: coverage-study
 coverage-study: setup $(DEV_DONE) ## Simulate how often intervals hold; writes docs/coverage.md

@@ -197,6 +197,8 @@ def compute(work: Workspace, name: str, clock: Clock) -> tuple[Workspace, Verdic
             return work, verdict
         with reported(f"step {name}", "computed"):
             work = _STEP_FUNCTIONS[name](work)
+        if name == "intake":
+            auditing.audit_intake(work)
     except (QualityGateFailed, NotReproduced) as error:
         status = GATE_FAILED if isinstance(error, QualityGateFailed) else REBUILD_REFUSED
         record(work.lake, work.run, status, clock())

@@ -17,8 +17,15 @@ from clv_lib.contracts.silver import CUSTOMER_ORDERS
 from clv_lib.contracts.types import Table
 from clv_lib.errors import QualityGateFailed
 from clv_lib.lake import Pointer, Publication, create_catalog_views, reported
-from clv_lib.orders.put_aside import LINE_REFUNDS
-from clv_lib.quality.expectations import SourceIntake, expectations, quarantine_name, source_intakes
+from clv_lib.orders.disposition import ACCEPTED, INPUT
+from clv_lib.orders.put_aside import LINE_REFUNDS, ORDERS
+from clv_lib.quality.expectations import (
+    SourceIntake,
+    expectations,
+    intake_expectations,
+    quarantine_name,
+    source_intakes,
+)
 from clv_lib.quality.gate import Verdict, judge, prepare, refuse
 from clv_lib.quality.profile import (
     UNIQUE_KEY,
@@ -41,19 +48,41 @@ _REASONS_TOLD = 5
 AUDITED_TABLES: tuple[Table, ...] = tuple(table for table in PUBLISHED_TABLES if table != DATA_QUALITY_RESULTS)
 
 
+def audit_intake(work: Workspace) -> None:
+    """Refuse what the audit would refuse before it is computed on: no order left, too many bad rows, anything lost.
+
+    Judged are the counts of `conservation` alone; the audit judges them again with everything else. QualityGateFailed
+    as from the audit, with its results in data_quality_results; if all is well nothing is written.
+    """
+    accounts = _accounts(work)
+    accepted = sum(rows for source, _, disposition, rows, _ in accounts if (source, disposition) == (ORDERS, ACCEPTED))
+    intakes = of_whole_sources(source_intakes(accounts))
+    verdict = judge(intake_expectations(CUSTOMER_ORDERS, accepted, work.settings.gate, intakes))
+    if verdict.status == "failed":
+        _write_results(work, verdict)
+        raise _refusal(work, verdict, accounts)
+
+
 def audit(work: Workspace) -> Verdict:
     """Judge the stored tables of the run and write data_quality_results; QualityGateFailed if refused."""
-    profiles = stored_profiles(work)
-    accounts = [tuple(row) for row in work.read(CONSERVATION).collect()]
+    profiles, accounts = stored_profiles(work), _accounts(work)
     intakes = of_whole_sources(source_intakes(accounts))
-    expected = expectations(AUDITED_TABLES, profiles, IDENTITIES, work.settings.gate, intakes)
-    verdict = judge(expected)
-    work.write(DATA_QUALITY_RESULTS, work.frame(DATA_QUALITY_RESULTS, _rows(work, verdict)))
-    if verdict.problem:
-        raise refuse(verdict)
+    verdict = judge(expectations(AUDITED_TABLES, profiles, IDENTITIES, work.settings.gate, intakes))
+    _write_results(work, verdict)
     if verdict.status == "failed":
-        raise refuse(verdict, _examples(work, verdict), _explained(work, verdict, accounts))
+        raise _refusal(work, verdict, accounts)
     return verdict
+
+
+def _accounts(work: Workspace) -> list[tuple[Any, ...]]:
+    """The rows of `conservation`."""
+    return [tuple(row) for row in work.read(CONSERVATION).collect()]
+
+
+def _refusal(work: Workspace, verdict: Verdict, accounts: Sequence[tuple[Any, ...]]) -> QualityGateFailed:
+    if verdict.problem:
+        return refuse(verdict)
+    return refuse(verdict, _examples(work, verdict), _explained(work, verdict, accounts))
 
 
 def stored_profiles(work: Workspace) -> dict[str, TableProfile]:
@@ -98,8 +127,8 @@ def publish(work: Workspace, expected: Publication | None, published_at: dt.date
     return now
 
 
-def _rows(work: Workspace, verdict: Verdict) -> list[tuple[object, ...]]:
-    return [
+def _write_results(work: Workspace, verdict: Verdict) -> None:
+    rows = [
         (
             work.run.run_id,
             result.expectation.table_name,
@@ -114,6 +143,7 @@ def _rows(work: Workspace, verdict: Verdict) -> list[tuple[object, ...]]:
         )
         for result in verdict.results
     ]
+    work.write(DATA_QUALITY_RESULTS, work.frame(DATA_QUALITY_RESULTS, rows))
 
 
 def _examples(work: Workspace, verdict: Verdict) -> dict[tuple[str, str], list[str]]:
@@ -143,7 +173,7 @@ def _explained(work: Workspace, verdict: Verdict, accounts: Sequence[tuple[Any, 
     }
     became: dict[str, int] = defaultdict(int)
     for source, _, disposition, rows, _ in accounts:
-        if source == "orders" and disposition != "input":
+        if source == ORDERS and disposition != INPUT:
             became[disposition] += rows
     told = ", ".join(f"{disposition} {rows:,}" for disposition, rows in sorted(became.items()))
     return {**explained, (CUSTOMER_ORDERS.name, "row_count"): f"rows of orders: {told or 'none'}"}

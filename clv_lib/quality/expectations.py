@@ -112,22 +112,21 @@ def expectations(
     were written; the tables that are absent for want of a source take theirs with them.
     """
     written = {table.name: profiles.get(table.name, TableProfile(table.name, None)) for table in tables}
-    sources = Expectation(
-        "conservation",
-        "sources",
-        "the intake of at least one source is known",
-        "error",
-        "row_count",
-        len(intake),
-        1,
-        None,
-    )
     return (
-        sources,
         *(one for table in tables for one in _of_table(table, written[table.name], limits)),
         *(_of_identity(identity, written) for identity in identities if _tables_of(identity) <= set(written)),
-        *(one for source in intake for one in _of_source(source, limits)),
+        *_of_sources(intake, limits),
     )
+
+
+def intake_expectations(
+    orders: Table, accepted_orders: int, limits: Gate, intake: Sequence[SourceIntake]
+) -> tuple[Expectation, ...]:
+    """What must hold of the intake before anything is computed from it; all of it is among `expectations`, too.
+
+    `accepted_orders` are rows of the source that went into `orders`, the table of orders.
+    """
+    return (_row_count(orders, accepted_orders, limits), *_of_sources(intake, limits))
 
 
 def _of_table(table: Table, found: TableProfile, limits: Gate) -> Iterator[Expectation]:
@@ -140,13 +139,17 @@ def _of_table(table: Table, found: TableProfile, limits: Gate) -> Iterator[Expec
     if faults:
         # Nothing else can be measured in such a table, and a list of what was not hides the cause.
         return
-    least = 0 if table.may_be_empty or limits.allow_empty else 1
-    yield Expectation(name, "row_count", "the table has rows", "error", "row_count", count, least, None)
+    yield _row_count(table, count, limits)
     for rule in table.all_rules():
         yield Expectation(name, rule.name, rule.meaning, rule.severity, "rule", found.violations.get(rule.name))
     if table.key:
         meaning = f"{', '.join(table.key)} identify a row"
         yield Expectation(name, UNIQUE_KEY, meaning, "error", "key", found.duplicate_key_count)
+
+
+def _row_count(table: Table, count: int | None, limits: Gate) -> Expectation:
+    least = 0 if table.may_be_empty or limits.allow_empty else 1
+    return Expectation(table.name, "row_count", "the table has rows", "error", "row_count", count, least, None)
 
 
 def _of_identity(identity: Identity, profiles: Mapping[str, TableProfile]) -> Expectation:
@@ -203,6 +206,13 @@ def _exact(value: Fraction) -> str:
 
 def _away_from_zero(value: Fraction) -> int:
     return math.ceil(value) if value > 0 else math.floor(value)
+
+
+def _of_sources(intake: Sequence[SourceIntake], limits: Gate) -> Iterator[Expectation]:
+    meaning = "the intake of at least one source is known"
+    yield Expectation("conservation", "sources", meaning, "error", "row_count", len(intake), 1, None)
+    for source in intake:
+        yield from _of_source(source, limits)
 
 
 def _of_source(source: SourceIntake, limits: Gate) -> Iterator[Expectation]:

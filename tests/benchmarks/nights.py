@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from clv_lib.settings import load_settings
 from tests.benchmarks.events import Work, show_work, work_by_step
 from tests.benchmarks.measuring import heading, session, timed
-from tests.benchmarks.pipeline import AS_OF, SETTINGS, generated_orders
+from tests.benchmarks.pipeline import AS_OF, SETTINGS, generated_orders, skewed
 from tests.spark.nights import publish_silver, taken_in
 
 if TYPE_CHECKING:
@@ -31,17 +31,18 @@ class Night:
     span: tuple[float, float]
 
 
-def measure(folder: Path, count: int, buckets: int) -> None:
+def measure(folder: Path, count: int, buckets: int, *, is_skewed: bool) -> None:
     """Generate about `count` orders of three years and print what the intake of some nights costs."""
     settings = load_settings(
         None, text=SETTINGS.format(folder=folder) + f"silver: {{customer_buckets: {buckets}}}", environ={}
     ).settings
     spark = session(folder)
-    orders = generated_orders(spark, count)
+    orders = skewed(generated_orders(spark, count)) if is_skewed else generated_orders(spark, count)
     before = orders.where(f"ordered_at < timestamp'{AS_OF}'").repartitionByRange(_FILES, "ordered_at")
     _append(before.sortWithinPartitions("ordered_at"), folder)
     written = spark.read.format("delta").load(str(folder / "orders")).count()
-    heading(f"{written:,} orders of three years, {buckets} buckets of customers")
+    how = "a tenth of them by one customer, half in one month" if is_skewed else "of three years"
+    heading(f"{written:,} orders, {how}, {buckets} buckets of customers")
     yesterday = AS_OF - dt.timedelta(days=1)
     nights = [_night(spark, settings, "all read anew", yesterday)]
     new = orders.where(f"ordered_at >= timestamp'{AS_OF}'").coalesce(1)

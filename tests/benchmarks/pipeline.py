@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from clv_lib.pipeline import run_all
 from clv_lib.pipeline.progress import LOGGER
 from clv_lib.settings import load_settings
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 AS_OF = dt.date(2025, 6, 30)
 HISTORY_DAYS = 3 * 365
+CROWDED_MONTH = dt.date(2024, 11, 1)
 ORDERS_PER_CUSTOMER = 8.8
 PURCHASES = {"alpha": 41.84, "s": 0.6, "beta": 200.0}
 SPEND_SCALE = 45.0
@@ -111,6 +114,19 @@ def generated_orders(spark: SparkSession, count: int) -> DataFrame:
             "cast(net_amount * 0.6 as decimal(18,4)) as cost_amount",
             "element_at(array('search', 'social', 'email'), cast(pmod(customer + number, 3) + 1 as int)) as channel",
         )
+    )
+
+
+def skewed(orders: DataFrame) -> DataFrame:
+    """The same orders, but a tenth of them by one customer, and half of them in one month. Grain: order."""
+    draw = "pmod(xxhash64(order_id), 20)"
+    into_month = "make_dt_interval(pmod(xxhash64(order_id, 1), 30), pmod(xxhash64(order_id, 2), 24))"
+    crowded = f"timestamp'{CROWDED_MONTH}' + {into_month}"
+    return orders.withColumns(
+        {
+            "customer_id": F.expr(f"if({draw} < 2, 'c0', customer_id)"),
+            "ordered_at": F.expr(f"if({draw} % 2 = 0, {crowded}, ordered_at)"),
+        }
     )
 
 

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clv_lib.contracts import TABLES
+from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS
+from clv_lib.contracts.customers import CUSTOMER_METRICS
 from clv_lib.contracts.types import Field, Table
+from clv_lib.errors import QualityGateFailed
+from clv_lib.pipeline import open_lake, run_step
 from clv_lib.quality.expectations import SourceIntake, expectations
 from clv_lib.quality.gate import judge, refuse
 from clv_lib.quality.profile import (
@@ -27,9 +31,14 @@ from clv_lib.quality.profile import (
     structure_faults,
     table_profile,
 )
-from clv_lib.settings import Gate
+from clv_lib.runs import GATE_FAILED
+from clv_lib.settings import Gate, load_settings
+from tests.spark.generated import INTERPRETED, conf
+from tests.spark.nights import NOW, Shop
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyspark.sql import DataFrame, SparkSession
 
 NAN, INFINITY = math.nan, math.inf
@@ -229,3 +238,23 @@ def test_a_broken_row_is_refused_by_name_and_number(spark: SparkSession):
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def test_an_intake_that_cannot_pass_is_refused_before_anything_is_computed(spark: SparkSession, tmp_path: Path) -> None:
+    shop = Shop(spark, tmp_path, ("orders",))
+    row = {"order_id": "o1", "customer_id": "c1", "ordered_at": "2024-01-01T10:00:00Z", "net_amount": "much"}
+    shop.insert("orders", [row, {**row, "order_id": "o2", "ordered_at": "never"}])
+    text = shop.configuration("lake").replace("allow_empty: true", "allow_empty: false")
+    given = load_settings(None, text=text, environ={}).settings
+    with conf(spark, INTERPRETED), pytest.raises(QualityGateFailed) as refused:
+        run_step(spark, given, DAY, "intake", clock=lambda: NOW)
+    told = str(refused.value)
+    assert "customer_orders: row_count" in told and "rows of orders: quarantined 2" in told
+    assert "quarantined_rows: orders_max_quarantined_ppm" in told and "2 of 2 rows, 1000000 per million" in told
+    assert "unreadable_amount 2" in told
+    lake = open_lake(spark, given)
+    [run] = lake.read_rows(PIPELINE_RUNS).collect()
+    assert run["status"] == GATE_FAILED
+    failed = {row["expectation"] for row in lake.read_rows(DATA_QUALITY_RESULTS).where("not is_success").collect()}
+    assert failed == {"row_count", "orders_max_quarantined_ppm", "orders_warn_quarantined_ppm"}
+    assert not lake.exists(CUSTOMER_METRICS)
