@@ -5,7 +5,7 @@ Nothing in a batch depends on other customers of it; the special functions were 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,7 +75,6 @@ FORECASTS = (
     "residual_variance",
     *RESIDUAL_GRADIENT,
 )
-_SCHEMA = ", ".join(f"{name} double" for name in FORECASTS)
 
 
 def forecasts(
@@ -85,8 +84,9 @@ def forecasts(
     horizons_days: Iterable[int],
     annual_discount_rate: float,
     level: float,
+    names: Sequence[str] = FORECASTS,
 ) -> DataFrame:
-    """`states` with `horizon_days` and a column for each of FORECASTS. Grain: customer and horizon_days.
+    """`states` with `horizon_days` and a column for each of `names`, some of FORECASTS. Grain: customer, horizon_days.
 
     `states` has the four btyd columns of `customer_metrics`, FIT_SEGMENT and SPEND_FIT_SEGMENT, which name two of the
     scorers' fits for each customer; `pairs` are its `distinct_pairs`. Orders are days with orders within the horizon;
@@ -98,19 +98,20 @@ def forecasts(
     horizons = F.explode(F.array(*(F.lit(days) for days in horizons_days)))
     rows = states.withColumn("horizon_days", horizons)
     if scorers.pooled.model is None:
-        return rows.withColumns({name: F.lit(None).cast("double") for name in FORECASTS})
+        return rows.withColumns({name: F.lit(None).cast("double") for name in names})
     table = survivors(states.sparkSession, pairs, scorers.transactions, horizons_days, annual_discount_rate)
     known = rows.join(F.broadcast(table), [*PAIR, "horizon_days"], "left")
     arguments = [F.col(name).cast("double") for name in (*HISTORY, "btyd_monetary_value")]
-    forecast = pandas_udf(_forecaster(scorers, level), _SCHEMA)  # type: ignore[call-overload]
+    schema = ", ".join(f"{name} double" for name in names)
+    forecast = pandas_udf(_forecaster(scorers, level, names), schema)  # type: ignore[call-overload]
     fits = (F.col(FIT_SEGMENT), F.col(SPEND_FIT_SEGMENT))
     return known.withColumn("forecast", forecast(*fits, *arguments, F.col("survivor"))).select(
         *rows.columns, "forecast.*"
     )
 
 
-def _forecaster(scorers: Scorers, level: float) -> Callable[..., pd.DataFrame]:
-    """The function of an Arrow batch, group by group; only the fits and the level travel to the workers."""
+def _forecaster(scorers: Scorers, level: float, wanted: Sequence[str]) -> Callable[..., pd.DataFrame]:
+    """The function of an Arrow batch, group by group; only the arguments travel to the workers."""
 
     def forecast(
         segment_id: pd.Series,
@@ -123,13 +124,14 @@ def _forecaster(scorers: Scorers, level: float) -> Callable[..., pd.DataFrame]:
     ) -> pd.DataFrame:
         x, m = frequency.to_numpy(float), mean_spend.to_numpy(float)
         recency, age = (days.to_numpy(float) / TIME_UNIT_DAYS for days in (recency_days, age_days))
-        figures = {name: np.full(len(x), np.nan) for name in FORECASTS}
+        figures = {name: np.full(len(x), np.nan) for name in wanted}
         (orders, names), (spend, spend_names) = (pd.factorize(ids) for ids in (segment_id, spend_segment_id))
         for one, other in sorted(set(zip(orders.tolist(), spend.tolist(), strict=True))):
             rows, fits = np.flatnonzero((orders == one) & (spend == other)), (names[one], spend_names[other])
             history = (x[rows], recency[rows], age[rows], m[rows])
-            for name, values in _of_group(scorers, fits, history, survivor.iloc[rows], level).items():
-                figures[name][rows] = values
+            found = _of_group(scorers, fits, history, survivor.iloc[rows], level)
+            for name in figures.keys() & found.keys():
+                figures[name][rows] = found[name]
         return pd.DataFrame(figures)
 
     return forecast

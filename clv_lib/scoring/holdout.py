@@ -21,6 +21,7 @@ from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT, assigned
 from clv_lib.scoring.survivors import distinct_pairs
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pyspark.sql import Column
 
 ORDERS, AMOUNT, ACTIVITY, FREQUENCY = "orders", "amount", "activity", "frequency"
@@ -87,35 +88,41 @@ def said(customers: DataFrame, fits: Fits, holdout: Holdout) -> DataFrame:
     for name, fit in fits.compared.items():
         if fit.model is not None:
             fitted = Scorers.of_pooled(fit, fit, fits.spend.fit)
-            scored = forecasts(everybody, pairs, fitted, (holdout.days,), 0.0, holdout.interval_level)
-            frames.append(_of_model(scored, name))
+            frames.append(_of_model(everybody, pairs, fitted, holdout, name))
     return reduce(DataFrame.unionByName, frames)
 
 
 def said_by_group(customers: DataFrame, scorers: Scorers, holdout: Holdout) -> DataFrame:
     """As `said`, by the fits of groups at the end of calibration; `customers` are `assigned`."""
-    pairs = distinct_pairs(customers)
-    return _of_model(forecasts(customers, pairs, scorers, (holdout.days,), 0.0, holdout.interval_level), BY_GROUP)
+    return _of_model(customers, distinct_pairs(customers), scorers, holdout, BY_GROUP)
 
 
 _FITS = (FIT_SEGMENT, SPEND_FIT_SEGMENT)
 _FACTS = ("customer_id", *_FITS, "btyd_frequency", "actual_orders", "actual_amount")
 
 
-def _of_model(scored: DataFrame, name: str) -> DataFrame:
-    taken = {
-        "orders": "expected_orders",
-        "orders_lower": "orders_lower",
-        "orders_upper": "orders_upper",
-        "orders_variance": "orders_variance",
-        "amount": "expected_value",
-        "amount_lower": "value_lower",
-        "amount_upper": "value_upper",
-        "amount_variance": "value_variance",
-        "active": "active_probability",
-    } | {gradient: gradient for gradient in (*ORDER_GRADIENT, *VALUE_GRADIENT)}
-    columns = [F.col(source).alias(target) for target, source in taken.items()]
-    return scored.select(*_FACTS, F.lit(name).alias("model_id"), *columns)
+_FORECASTS = {
+    "orders": "expected_orders",
+    "orders_lower": "orders_lower",
+    "orders_upper": "orders_upper",
+    "orders_variance": "orders_variance",
+    "amount": "expected_value",
+    "amount_lower": "value_lower",
+    "amount_upper": "value_upper",
+    "amount_variance": "value_variance",
+    "active": "active_probability",
+    **{gradient: gradient for gradient in (*ORDER_GRADIENT, *VALUE_GRADIENT)},
+}
+"""Names of the forecasts that are compared."""
+
+
+def _of_model(
+    customers: DataFrame, pairs: pd.DataFrame, scorers: Scorers, holdout: Holdout, model_id: str
+) -> DataFrame:
+    names = tuple(_FORECASTS.values())
+    scored = forecasts(customers, pairs, scorers, (holdout.days,), 0.0, holdout.interval_level, names)
+    columns = [F.col(source).alias(target) for target, source in _FORECASTS.items()]
+    return scored.select(*_FACTS, F.lit(model_id).alias("model_id"), *columns)
 
 
 def _baselines(customers: DataFrame, holdout: Holdout) -> DataFrame:

@@ -26,14 +26,12 @@ if TYPE_CHECKING:
 PAIR = (FIT_SEGMENT, "btyd_frequency", "btyd_age_days")
 """What the future of a customer who is alive depends on: whose fit, x, and T in days."""
 
-SURVIVOR_SCHEMA = (
-    "mean double, second_moment double, none double, discounted double, residual double, residual_squares double,"
-    " residual_second_moment double, gradients array<double>, quantiles array<int>"
-)
-"""gradients: of mean, discounted and residual, one after the other; one array is unpacked faster than three."""
+SURVIVOR_SCHEMA = "figures binary, quantiles binary"
+"""Rows of doubles and of whole numbers (int32), packed: Arrow and pandas carry them as they are, arrays one by one."""
 
+_FIGURE, _QUANTILE = np.dtype("<f8"), np.dtype("<i4")
 _NUMBERS = ("mean", "second_moment", "none", "discounted")
-_RESIDUAL = {"residual": "purchases", "residual_squares": "squares", "residual_second_moment": "second_moment"}
+_RESIDUAL = ("purchases", "squares", "second_moment")
 
 
 def distinct_pairs(states: DataFrame) -> pd.DataFrame:
@@ -90,14 +88,16 @@ def _tables(
 
 def unpacked(rows: pd.DataFrame) -> tuple[SurvivorTable, Residual]:
     """The survivor table of an Arrow batch, row by row, and what it says of the time without a horizon."""
-    gradients = np.split(_matrix(rows["gradients"]), 3, axis=1)
+    figures = _matrix(rows["figures"], _FIGURE)
+    numbers, rest = figures[:, : len(_NUMBERS) + len(_RESIDUAL)].T, figures[:, len(_NUMBERS) + len(_RESIDUAL) :]
+    gradients = np.split(rest, 3, axis=1)
     table = SurvivorTable(
-        **{name: rows[name].to_numpy(float) for name in _NUMBERS},
+        **dict(zip(_NUMBERS, numbers, strict=False)),
         mean_gradient=gradients[0],
         discounted_gradient=gradients[1],
-        quantiles=_matrix(rows["quantiles"]).astype(np.int64),
+        quantiles=_matrix(rows["quantiles"], _QUANTILE).astype(np.int64),
     )
-    residual = {field: rows[name].to_numpy(float) for name, field in _RESIDUAL.items()}
+    residual = dict(zip(_RESIDUAL, numbers[len(_NUMBERS) :], strict=True))
     return table, Residual(**residual, gradient=gradients[2])
 
 
@@ -109,16 +109,19 @@ def _residual(model: TransactionModel, x: FloatArray, age: FloatArray, annual_di
     return residual_if_alive(model, x, age, annual_discount_rate=annual_discount_rate, time_unit_days=TIME_UNIT_DAYS)
 
 
-def _columns(table: SurvivorTable, residual: Residual) -> dict[str, Any]:
-    gradients = np.concatenate([table.mean_gradient, table.discounted_gradient, residual.gradient], axis=1)
-    return {
-        **{name: getattr(table, name) for name in _NUMBERS},
-        **{name: getattr(residual, field) for name, field in _RESIDUAL.items()},
-        "gradients": list(gradients),
-        "quantiles": list(table.quantiles.astype(np.int32)),
-    }
+def _columns(table: SurvivorTable, residual: Residual) -> dict[str, list[bytes]]:
+    numbers = [getattr(table, name) for name in _NUMBERS] + [getattr(residual, name) for name in _RESIDUAL]
+    gradients = (table.mean_gradient, table.discounted_gradient, residual.gradient)
+    figures = np.concatenate([np.stack(numbers, axis=1), *gradients], axis=1)
+    return {"figures": _packed(figures, _FIGURE), "quantiles": _packed(table.quantiles, _QUANTILE)}
 
 
-def _matrix(column: pd.Series[float]) -> FloatArray:
-    """Rows of equal length as a matrix."""
-    return np.stack(list(column)).astype(np.float64)
+def _packed(matrix: np.ndarray[Any, Any], kind: np.dtype[Any]) -> list[bytes]:
+    """The bytes of each row."""
+    width, text = matrix.shape[1] * kind.itemsize, matrix.astype(kind).tobytes()
+    return [text[start : start + width] for start in range(0, len(text), width)]
+
+
+def _matrix(column: pd.Series[bytes], kind: np.dtype[Any]) -> Any:
+    """The rows whose bytes `_packed` gave."""
+    return np.frombuffer(b"".join(column), kind).reshape(len(column), -1)
