@@ -57,13 +57,16 @@ class Lake:
             return bool(DeltaTable.isDeltaTable(self.spark, self.place(table)))
         return bool(self.spark.catalog.tableExists(self.place(table)))
 
-    def ensure(self, table: Table) -> None:
-        """Make the table by its contract, or add the columns that the contract has gained since it was made."""
+    def ensure(self, table: Table) -> bool:
+        """Make the table by its contract, or add the columns that the contract has gained since it was made.
+
+        Returns whether it was made, and so holds nothing.
+        """
         with reported(self.place(table), "made"):
             if not self.exists(table):
                 self._ensure_schema()
                 self.spark.sql(self._create_statement(table))
-                return
+                return True
             stored = {field.name: field.dataType.simpleString() for field in self._read(table).schema.fields}
             declared = self._stored_schema(table)
             retyped = [
@@ -82,6 +85,7 @@ class Lake:
             added = [f"`{name}` {kind}" for name, kind in declared.items() if name not in stored]
             if added:
                 self.spark.sql(f"ALTER TABLE {self.reference(table)} ADD COLUMNS ({', '.join(added)})")
+            return False
 
     def write_snapshot(self, table: Table, frame: DataFrame, snapshot_id: str) -> int | None:
         """Replace the table's rows of one snapshot by the frame's; other snapshots stay.
@@ -91,24 +95,32 @@ class Lake:
         """
         from pyspark.sql import functions as F
 
-        self.ensure(table)
+        is_new = self.ensure(table)
         rows = conform(frame, table).withColumn(SNAPSHOT_COLUMN, F.lit(checked_snapshot_id(snapshot_id)))
         with reported(self.place(table), "written"):
             replaced = f"{SNAPSHOT_COLUMN} = '{snapshot_id}'"
-            return self._save(table, rows, {"replaceWhere": replaced, "userMetadata": snapshot_id})
+            return self._save(table, rows, {"replaceWhere": replaced, "userMetadata": snapshot_id}, is_new=is_new)
 
     def write_rows(self, table: Table, frame: DataFrame, where: str) -> None:
         """Replace the rows that a predicate on partition columns selects; the frame holds only such rows."""
-        self.ensure(table)
+        is_new = self.ensure(table)
         with reported(self.place(table), "written"):
-            self._save(table, conform(frame, table), {"replaceWhere": where})
+            self._save(table, conform(frame, table), {"replaceWhere": where}, is_new=is_new)
 
     def write_state(self, table: Table, frame: DataFrame, run_id: str) -> tuple[int, int | None]:
-        """Replace a silver table in one commit; returns its version and rows. Older versions stay readable."""
-        self.ensure(table)
+        """Replace a silver table in one commit; returns its version and rows. Older versions stay readable.
+
+        ConflictError if another run writes to a table that this one made, since its rows would be among those written.
+        """
+        is_new = self.ensure(table)
         with reported(self.place(table), "written"):
-            rows = self._save(table, conform(frame, table), {"userMetadata": checked_snapshot_id(run_id)})
-            return self._commit_of(table, run_id)[0], rows
+            rows = self._save(
+                table, conform(frame, table), {"userMetadata": checked_snapshot_id(run_id)}, is_new=is_new
+            )
+            version = self._commit_of(table, run_id)[0]
+            if is_new and version > 1:
+                raise self._conflict(table, "the first rows of a new table", f"version {version}")
+            return version, rows
 
     def replace_in_state(
         self, table: Table, frame: DataFrame, partitions: Iterable[Row], run_id: str, base_version: int
@@ -125,14 +137,18 @@ class Lake:
             rows = self._save(table, conform(frame, table), chosen)
             written = self._latest(table)
             if (written["userMetadata"], written["readVersion"], written["version"]) != (run_id, read, read + 1):
-                raise ConflictError(
-                    "another run wrote the same table at the same time",
-                    where=self.place(table),
-                    expected=f"version {read + 1} written by run {run_id}",
-                    found=f"version {written['version']} written by {written['userMetadata'] or 'someone else'}",
-                    next_step="nothing is broken; let one run end before the next one starts, and run again",
-                )
+                found = f"version {written['version']} written by {written['userMetadata'] or 'someone else'}"
+                raise self._conflict(table, f"version {read + 1} written by run {run_id}", found)
             return int(written["version"]), rows
+
+    def _conflict(self, table: Table, expected: str, found: str) -> ConflictError:
+        return ConflictError(
+            "another run wrote the same table at the same time",
+            where=self.place(table),
+            expected=expected,
+            found=found,
+            next_step="nothing is broken; let one run end before the next one starts, and run again",
+        )
 
     def _set_back(self, table: Table, version: int) -> int:
         """The newest version; it holds the rows of the given one, to which the table is set back if need be."""
@@ -186,15 +202,19 @@ class Lake:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.place(table)) if self.is_path else reader.table(self.place(table))
 
-    def _save(self, table: Table, rows: DataFrame, options: Mapping[str, str]) -> int | None:
+    def _save(self, table: Table, rows: DataFrame, options: Mapping[str, str], *, is_new: bool = False) -> int | None:
         """Write, and count the rows on their way, since to ask Delta's history for their number takes jobs of its own.
 
-        For a table in a catalog it is asked: Spark plans such a write anew and loses what was observed.
+        For a table in a catalog it is asked: Spark plans such a write anew and loses what was observed. To a new table
+        the rows are added: to replace some, Delta first lists the files of the table, with two jobs.
         """
         from pyspark.sql import Observation
         from pyspark.sql import functions as F
 
         how = {"format": "delta", "mode": "overwrite", **options}
+        if is_new:
+            how["mode"] = "append"
+            how.pop("replaceWhere", None)
         if not self.is_path:
             rows.write.saveAsTable(self.place(table), **how)
             return self._commit_of(table, options.get("userMetadata"))[1]

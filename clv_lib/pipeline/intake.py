@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from clv_lib.contracts.put_aside import CONSERVATION, QUARANTINED_ROWS, ROWS_PUT_ASIDE
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
+from clv_lib.errors import ContractError, Fault
 from clv_lib.experiments.assignments import ASSIGNMENT_AMOUNT, ASSIGNMENT_KEY, judged_assignments
 from clv_lib.orders.acquisitions import CREDIT_KEY, NO_AMOUNT, uncosted
 from clv_lib.orders.attribute_history import HISTORY_KEY
@@ -57,6 +58,7 @@ class Part:
 
 def intake(work: Workspace) -> Workspace:
     """Write the silver tables, quarantined_rows and conservation."""
+    refuse_misfits(work)
     refuse_bad_rates(work)
     rates = exchange_rates(work)
     rates = None if rates is None else work.keep(rates)
@@ -67,6 +69,27 @@ def intake(work: Workspace) -> Workspace:
         (CONSERVATION, totals(union([*orders.counted, *beside.counted])).where("row_count > 0")),
     )
     return replace(work, run=replace(work.run, value_basis=value_basis(work)))
+
+
+def refuse_misfits(work: Workspace) -> None:
+    """ContractError with every source that does not fit its contract, before a row of any is read."""
+    errors = [error for error in (_misfit(work, name) for name in work.sources) if error is not None]
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        faults = [
+            Fault(error.what, error.where, found="\n".join(fault.what for fault in error.faults)) for error in errors
+        ]
+        step = "map the columns under sources.NAME.columns; `clv contract NAME` lists those of a source"
+        raise ContractError(f"{len(errors)} sources do not fit their contracts", next_step=step, faults=faults)
+
+
+def _misfit(work: Workspace, name: str) -> ContractError | None:
+    try:
+        work.mapped(name)
+    except ContractError as error:
+        return error
+    return None
 
 
 def _orders(work: Workspace, rates: DataFrame | None) -> Part:

@@ -15,6 +15,7 @@ from clv_lib.models import (
     Nbd,
     ParetoNbd,
     TransactionModel,
+    forward_process,
     residual_gradient_if_alive,
     residual_if_alive,
     residual_purchases_if_alive,
@@ -196,3 +197,15 @@ def test_a_customer_is_evaluated_alike_whoever_else_is(model: TransactionModel) 
     for rows in (*(np.arange(first, 200, 3) for first in range(3)), np.array([77])):
         for alone, among in zip(figures(rows), every, strict=True):
             np.testing.assert_allclose(alone, among[rows], rtol=1e-12, atol=1e-14)
+
+
+def test_integrals_of_many_are_those_of_each_alone() -> None:
+    chance = np.random.default_rng(5)
+    r, alpha = 10 ** chance.uniform(-2, 2, 40), 10 ** chance.uniform(-2, 3, 40)
+    horizon, b = 10 ** chance.uniform(-2, 9, 40), 10 ** chance.uniform(-3, 2, 40)
+    for a in (0.05, 0.9, 30.0):
+        together = forward_process._by_quadrature(horizon, r, alpha, a, b)
+        for place in range(40):
+            own = slice(place, place + 1)
+            [alone] = forward_process._by_quadrature(horizon[own], r[own], alpha[own], a, b[own])
+            assert together[place] == pytest.approx(alone, rel=1e-12)

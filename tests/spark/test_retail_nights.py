@@ -65,7 +65,7 @@ def by_arrival(lines: list[dict[str, Any]], chance: random.Random) -> dict[dt.da
 
 def assert_conserved(work: Workspace, fed: list[dict[str, Any]]) -> None:
     """Every line that was fed is counted, and so is its money, to the last digit."""
-    [counted] = work.read(CONSERVATION).where("source = 'orders' and disposition = 'input'").collect()
+    [counted] = work.read(CONSERVATION).where("source_name = 'orders' and disposition = 'input'").collect()
     money = sum((int(line["Quantity"]) * Decimal(line["UnitPrice"]) for line in fed), Decimal(0))
     assert (counted["currency_code"], counted["row_count"], counted["amount"]) == (CURRENCY, len(fed), money)
 

@@ -15,6 +15,7 @@ from clv_lib.contracts.attributes import CUSTOMER_ATTRIBUTES
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENTS
 from clv_lib.customers.attributes import attributes_on
 from clv_lib.customers.quantiles import exact_quantiles
+from clv_lib.customers.rfm import customer_rfm, cut_values, rfm_thresholds
 from clv_lib.errors import ConfigurationError
 from clv_lib.orders.attribute_history import with_history_dispositions
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
@@ -34,6 +35,9 @@ RFM = (
     " monetary_score tinyint"
 )
 CUSTOMERS = "customer_id string, customer_type string, region string"
+
+RFM_DIMENSIONS = {"recency": 4, "frequency": 4, "monetary": 4, "value_decile": 9}
+"""Number of published cuts."""
 
 CUSTOMER_TYPE = AttributeSegments(type="attribute", name="customer_type", column="customer_type")
 SIZE = SqlSegments(
@@ -264,3 +268,34 @@ def test_quantiles_in_two_steps_are_exactly_those_of_all_values(spark: SparkSess
         own = [row for row in found if row.dimension == name]
         assert [row["quantile"] for row in own] == list(wanted)
         assert [row.cut_value for row in own] == expected[name]
+
+
+def test_equal_values_have_equal_scores_that_follow_from_the_published_cuts(spark: SparkSession) -> None:
+    """A ranking such as NTILE would spread the ten customers with one order over scores 1 to 3."""
+    draw = random.Random(3)
+    values = [(days, 1, 20) for days in range(10, 110, 10)]
+    values += [(draw.choice([3, 3, 40, 60]), draw.randint(2, 6), draw.choice([-5, 0, 75, 75, 310])) for _ in range(30)]
+    rows = [(f"c{n:02}", *value, AS_OF) for n, value in enumerate(values)]
+    schema = "customer_id string, days_since_last_order int, lifetime_order_count bigint, lifetime_net_amount int"
+    metrics = spark.createDataFrame(rows, f"{schema}, as_of_date date").withColumn(
+        "lifetime_net_amount", F.col("lifetime_net_amount").cast("decimal(28,4)")
+    )
+    published = rfm_thresholds(cut_values(metrics), AS_OF).orderBy("dimension", "cut_number").collect()
+    cuts = {name: [row.cut_value for row in published if row.dimension == name] for name in RFM_DIMENSIONS}
+    assert {name: len(own) for name, own in cuts.items()} == RFM_DIMENSIONS
+    found = customer_rfm(metrics, cuts, F.lit("any"), "classic").orderBy("customer_id").collect()
+
+    def below(value: int, dimension: str) -> int:
+        return sum(cut < value for cut in cuts[dimension])
+
+    for row, (days, orders, amount) in zip(found, values, strict=True):
+        assert row.recency_score == 5 - below(days, "recency")
+        assert row.frequency_score == 1 + below(orders, "frequency")
+        assert row.monetary_score == 1 + below(amount, "monetary")
+        assert row.value_decile == 10 - below(amount, "value_decile")
+        assert row.rfm_code == f"{row.recency_score}{row.frequency_score}{row.monetary_score}"
+    assert {row.frequency_score for row in found if row.frequency == 1} == {1}
+    latest, longest_ago = (pick(found, key=lambda row: row.recency_days) for pick in (min, max))
+    assert latest.recency_score > longest_ago.recency_score
+    best, least = (pick(found, key=lambda row: row.monetary_amount) for pick in (max, min))
+    assert best.value_decile < least.value_decile
