@@ -5,6 +5,7 @@ Ratios are made from sums over cohorts, never from averages of ratios.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
 
     from clv_lib.settings import Settings
+
+_PAYBACK_AGE_MONTHS = 6
+"""Younger cohorts had no time to pay back."""
 
 _BY_CHANNEL = """
 WITH months AS (
@@ -50,6 +54,18 @@ GROUP BY cac_type
 """
 
 
+_PAYBACK = f"""
+SELECT channel, count(*) AS cohorts, count(cac_payback_months) AS paid_back,
+  nullif(percentile_disc(0.5) WITHIN GROUP (ORDER BY coalesce(cac_payback_months, 999)), 999) AS median_months
+FROM unit_economics
+WHERE cac_type = 'fully_loaded' AND level IN ('all', 'channel') AND observed_months >= {_PAYBACK_AGE_MONTHS}
+  AND customer_count > 0 AND spend_amount > 0 AND clv_total_amount IS NOT NULL
+GROUP BY channel
+ORDER BY channel = 'all', channel
+"""
+"""A cohort that has not paid back yet counts as slower than those that have: its month is censored, not missing."""
+
+
 def acquisition(spark: SparkSession, settings: Settings) -> list[str]:
     """CAC by channel with LTV:CAC and maximum CAC; without spend, what is still known and why the rest is not."""
     rows = spark.sql(_BY_CHANNEL).collect()
@@ -67,7 +83,17 @@ def acquisition(spark: SparkSession, settings: Settings) -> list[str]:
     totals = {row["cac_type"]: quotient(row["spend"], row["customers"]) for row in spark.sql(_TOTALS).collect()}
     blended, paid = (amount(totals.get(name), settings.reporting.currency) for name in ("blended", "paid"))
     lines.append(f"  media only, last 12 complete months: blended CAC {blended}, paid CAC {paid}")
-    return lines
+    return lines + _paid_back(spark.sql(_PAYBACK).collect())
+
+
+def _paid_back(rows: Sequence[Row]) -> list[str]:
+    """When the cost had come back in half of the cohorts of each channel; nothing without such cohorts."""
+    told = []
+    for row in rows:
+        when = "not yet" if row["median_months"] is None else f"after {count(int(row['median_months']), 'month')}"
+        told.append(f"{row['channel']} {when} ({row['paid_back']} of {row['cohorts']})")
+    since = f"(cohorts of {_PAYBACK_AGE_MONTHS} months and more; in brackets those that are even)"
+    return labelled("", f"cost earned back by half of the cohorts: {', '.join(told)} {since}") if told else []
 
 
 def quotient(numerator: Decimal | None, denominator: Decimal | int | None) -> Decimal | None:

@@ -44,6 +44,7 @@ def test_the_budget_queries_agree_with_the_truth(published: Any, views: SparkSes
     rated = [row for row in churn if row.churn_rate_12m is not None]
     assert rated and all(row.churn_rate_12m_lower <= row.churn_rate_12m <= row.churn_rate_12m_upper for row in rated)
     _costs_are_those_of_the_truth(cost, published.truth)
+    _costs_come_back_as_the_cohorts_say(cost, views)
     assert {row.period_month.month for row in maximum} == {7, 8, 9}
     known = [row for row in maximum if row.max_allowable_cac_conservative_amount is not None]
     assert known and all(row.max_allowable_cac_conservative_amount <= row.max_allowable_cac_amount for row in known)
@@ -60,6 +61,27 @@ def _shares_are_whole(rows: list[Row]) -> None:
         shares = [row for row in rows if row.segment_type == kind]
         assert sum(row.customer_share for row in shares) == pytest.approx(Decimal(1), abs=Decimal("0.000001"))
         assert sum(row.value_share for row in shares) == pytest.approx(Decimal(1), abs=Decimal("0.000001"))
+
+
+def _costs_come_back_as_the_cohorts_say(rows: list[Row], views: SparkSession) -> None:
+    """Ratios of sums, and a median in which a cohort that has not paid back yet is slower than those that have."""
+    cohorts = views.sql(
+        "select * from unit_economics where cac_type = 'fully_loaded' and observed_months >= 6"
+    ).collect()
+    for row in rows:
+        own = [one for one in cohorts if one.channel == row.channel and one.level in ("all", "channel")]
+        valued = [one for one in own if one.clv_total_amount is not None or not one.customer_count]
+        spent = [one for one in valued if one.spend_amount is not None]
+        value, spend = (sum(one[name] or 0 for one in spent) for name in ("clv_total_amount", "spend_amount"))
+        known = [one for one in spent if one.customer_count]
+        assert row.ltv_to_cac == (pytest.approx(value / spend, rel=Decimal("1e-4")) if spend else None), row.channel
+        paid = sorted(one.cac_payback_months for one in known if one.cac_payback_months is not None)
+        assert (row.cohorts, row.cohorts_paid_back) == (len(known), len(paid)), row.channel
+        half = (row.cohorts + 1) // 2
+        assert row.median_payback_months == (paid[half - 1] if len(paid) >= half else None), row.channel
+        reached = [one.break_even_month for one in known if one.break_even_month is not None]
+        assert row.latest_break_even_month == max(reached, default=None), row.channel
+    assert any(row.cohorts_paid_back < row.cohorts for row in rows if row.channel != "all")
 
 
 def _costs_are_those_of_the_truth(rows: list[Row], truth: Any) -> None:
