@@ -295,5 +295,5 @@ CHURN_REASONS = Table(
         "churn": "coalesce(sum(churn_amount), 0)",
         "churned_customers": "coalesce(sum(churned_customer_count), 0)",
     },
-    adds_up_over="the months, for one type and reason",
+    adds_up_over="the months that have a row of it, for one type and reason: shares of the churn of these months",
 )

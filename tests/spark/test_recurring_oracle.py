@@ -1,4 +1,8 @@
-"""Random subscriptions: the job must find the MRR, movements and retention that plain Python finds day by day."""
+"""Random subscriptions: the job must find the MRR, movements and retention that plain Python finds day by day.
+
+One large draw goes the whole way from source rows to figures of segments; many small ones are of movements alone,
+with any window of reactivation.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clv_lib.contracts.recurring import MOVEMENTS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
 from clv_lib.periods import add_months, month_end, month_start
 from clv_lib.recurring.movements import mrr_changes, mrr_movements
 from clv_lib.recurring.mrr_metrics import mrr_metrics
+from tests.spark.generated import INTERPRETED, WHOLE_JOBS, conf
 from tests.spark.subscriptions import RATES, Rows, kept, period, stored_periods
 
 if TYPE_CHECKING:
@@ -198,3 +205,74 @@ def test_segments_add_up_to_the_total(random_lives: tuple[Mrr, list[Row], list[R
             sums[row.period_month, row.segment_type == "all"] += row[name]
         months = {month for month, _ in sums}
         assert {month: sums[month, True] for month in months} == {month: sums[month, False] for month in months}
+
+
+Held = tuple[str, dt.date, dt.date | None, Decimal]
+"""A period that counts: customer, first day, first day after it (None: open), MRR."""
+
+HELD = (
+    "subscription_period_id string, customer_id string, started_date date, ended_date date, mrr_amount decimal(28,4),"
+    " is_paying boolean, status string, cancellation_type string, cancellation_reason string"
+)
+
+
+@st.composite
+def held_periods(draw: st.DrawFn) -> list[Held]:
+    """Periods of few customers, so that many overlap or follow each other; few amounts, so that many changes cancel."""
+    customers, days = st.sampled_from("abcdef"), st.integers(0, (AS_OF - FIRST_DAY).days)
+    lengths, amounts = st.sampled_from([0, 1, 14, 31, 59, 120, 365, None]), st.sampled_from(["0", "0.0001", "10", "25"])
+    held: list[Held] = []
+    for customer, day, length, amount in draw(
+        st.lists(st.tuples(customers, days, lengths, amounts), min_size=12, max_size=30)
+    ):
+        start = FIRST_DAY + dt.timedelta(days=day)
+        end = None if length is None else start + dt.timedelta(days=length)
+        held.append((customer, start, end if end and end <= AS_OF else None, Decimal(amount)))
+    return held
+
+
+def mrr_of(held: list[Held]) -> Mrr:
+    """MRR of each customer who ever had any, at each month's end and at as_of."""
+    months = [add_months(FIRST_DAY, n) for n in range((AS_OF.year - FIRST_DAY.year) * 12 + AS_OF.month)]
+    mrr: Mrr = defaultdict(lambda: dict.fromkeys(months, Decimal(0)))
+    for customer, start, end, amount in held:
+        for month in months:
+            day = min(month_end(month), AS_OF)
+            mrr[customer][month] += amount if start <= day and (end is None or end > day) else 0
+    return {customer: of for customer, of in mrr.items() if any(of.values())}
+
+
+def with_new_again(movements: dict[tuple[str, dt.date], tuple[str, Decimal, Decimal]], window: int | None) -> Any:
+    """Who comes back after more than so many months without MRR is new again."""
+    without: dict[str, int] = defaultdict(int)
+    found = {}
+    for (customer, month), (kind, start, end) in sorted(movements.items()):
+        is_late = window is not None and kind == "reactivation" and without[customer] > window
+        found[customer, month] = ("new" if is_late else kind, start, end)
+        without[customer] = 0 if end else without[customer] + 1
+    return found
+
+
+def test_any_periods_give_the_bridge_month_by_month(spark: SparkSession) -> None:
+    seen: set[str] = set()
+
+    @settings(WHOLE_JOBS, max_examples=8)
+    @given(held=held_periods(), window=st.none() | st.integers(1, 8))
+    def agrees(held: list[Held], window: int | None) -> None:
+        rows = [(str(number), *one, True, "active", None, None) for number, one in enumerate(held)]
+        with conf(spark, INTERPRETED):
+            found = mrr_movements(mrr_changes(spark.createDataFrame(rows, HELD)), window, AS_OF).collect()
+        expected = expected_movements(mrr_of(held))
+        kinds = {(row.customer_id, row.period_month): (row.movement_type, row.mrr_start, row.mrr_end) for row in found}
+        assert len(kinds) == len(found)
+        assert kinds == with_new_again(expected, window)
+        for row in found:
+            amounts = {kind: row[f"{kind}_amount"] for kind in MOVEMENTS}
+            moved = abs(row.mrr_end - row.mrr_start)
+            assert amounts == {kind: moved if kind == row.movement_type else 0 for kind in MOVEMENTS}
+        seen.update(row.movement_type for row in found)
+        if kinds != expected:
+            seen.add("new again")
+
+    agrees()
+    assert seen == {*MOVEMENTS, "none", "new again"}

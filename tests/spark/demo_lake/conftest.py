@@ -37,6 +37,16 @@ SOURCES = (
 )
 
 
+SEASON = (0.85, 0.75, 0.90, 1.00, 1.20, 1.06, 0.65, 0.65, 1.00, 1.15, 1.35, 1.44)
+"""Quiet summers and a strong Christmas: seasons that the orders of 300 customers can show, unlike those of the demo.
+
+The history has as many operational days as with those, so the customers, and who of them is alive, are the same. What
+they spend is drawn anew: with most other seasons Gamma-Gamma of so few companies and consumers together ends at a
+bound, and no value is predicted.
+"""
+
+PARAMETERS = DemoParameters(customers=300, season=SEASON)
+
 LESS_TO_COMPUTE = (
     "predictions.model=bg_nbd",
     "predictions.holdout_days=0",
@@ -83,6 +93,7 @@ class Published:
 
     demo: DemoLake
     outcome: Outcome
+    parameters: DemoParameters
     truth: DemoTruth
     acquisition_truth: AcquisitionTruth
 
@@ -103,25 +114,24 @@ def published(spark_session: SparkSession, tmp_path_factory: pytest.TempPathFact
     overrides = [f"lake={folder / 'lake'}", *(f"sources.{name}.table={folder / name}" for name in SOURCES)]
     overrides.append("predictions.minimum_group_customers=40")
     settings = load_settings(ROOT / "conf" / "demo.yaml", overrides, {}).settings
-    parameters = DemoParameters(customers=300)
     with (shared / "demo.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        outcome = _outcome(spark_session, settings, parameters, folder / "outcome.pickle")
+        outcome = _outcome(spark_session, settings, folder / "outcome.pickle")
     given = [part for override in overrides for part in ("--set", override)]
     arguments = ("--config", str(ROOT / "conf" / "demo.yaml"), *given)
-    demo = DemoLake(open_lake(spark_session, settings), settings, arguments, parameters.as_of)
-    made = generate(parameters)
-    return Published(demo, outcome, made.truth, made.acquisition_truth)
+    demo = DemoLake(open_lake(spark_session, settings), settings, arguments, PARAMETERS.as_of)
+    made = generate(PARAMETERS)
+    return Published(demo, outcome, PARAMETERS, made.truth, made.acquisition_truth)
 
 
-def _outcome(spark: SparkSession, settings: Settings, parameters: DemoParameters, kept: Path) -> Outcome:
+def _outcome(spark: SparkSession, settings: Settings, kept: Path) -> Outcome:
     """How the run ended, from the process that did it, or by doing it here."""
     from clv_lib.demo.tables import write_sources
     from clv_lib.pipeline import run_all
 
     if not kept.exists():
-        write_sources(spark, settings.sources, parameters, fresh=False)
-        made = run_all(spark, settings, parameters.as_of, clock=lambda: dt.datetime.now(dt.timezone.utc))
+        write_sources(spark, settings.sources, PARAMETERS, fresh=False)
+        made = run_all(spark, settings, PARAMETERS.as_of, clock=lambda: dt.datetime.now(dt.timezone.utc))
         kept.write_bytes(pickle.dumps(made))
     outcome: Outcome = pickle.loads(kept.read_bytes())  # noqa: S301 - written by these tests
     return outcome

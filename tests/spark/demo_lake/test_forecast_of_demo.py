@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from clv_lib.demo import DemoParameters
 from clv_lib.lake import register_views
+from clv_lib.models.sufficient_statistics import FloatArray
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -26,16 +26,31 @@ def views(spark: SparkSession, published: Any) -> SparkSession:
     return spark
 
 
+def true_season(published: Any) -> FloatArray:
+    """Factors of the twelve calendar months, of mean 1, by which the generator stretches time."""
+    season = np.array(published.parameters.season)
+    return season / np.mean(season)
+
+
+def is_season(found: FloatArray, truth: FloatArray) -> bool:
+    """Are these the true factors, as far as 300 customers can tell?
+
+    In 31 draws of such data the root mean square of the relative errors was 0.05 to 0.15, the correlation with the
+    truth 0.86 to 0.98.
+    """
+    error = np.sqrt(np.mean(np.log(found / truth) ** 2))
+    return bool(error < 0.18 and np.corrcoef(found, truth)[0, 1] > 0.8)
+
+
 def true_days_ahead(published: Any, until: dt.date) -> float:
     """Expected days with orders of the living customers after as_of, from their true rates and chances to leave.
 
     With rate l per operational day and chance d to leave at each purchase: (1 - exp(-l d t)) / d within t days.
     """
-    parameters = DemoParameters()
     months = [
         published.demo.as_of + dt.timedelta(days=number + 1) for number in range((until - published.demo.as_of).days)
     ]
-    factors = np.array(parameters.season) / np.mean(parameters.season)
+    factors = true_season(published)
     operational = sum(factors[day.month - 1] for day in months)
     living = published.truth.customers[published.truth.customers["is_alive"]]
     rate, leaving = living["purchase_rate_per_day"].to_numpy(float), living["dropout_probability"].to_numpy(float)
@@ -54,6 +69,19 @@ def test_expected_orders_of_existing_customers_are_those_of_the_generator(publis
     assert totals[12].net_lower_80 < totals[12].expected_net_amount < totals[12].net_upper_80
     assert {row.margin_status for row in rows} == {"ok"}
     assert sum(row.expected_orders for row in rows if row.period_type == "month") == totals[12].expected_orders
+
+
+def test_the_seasonal_index_is_that_of_the_generator(published: Any, views: SparkSession) -> None:
+    """Its tolerance refuses no season, the seasons of a month before or after, and the opposite ones."""
+    rows = views.table("revenue_forecasts").where("period_type = 'month'")
+    known = rows.selectExpr("month(forecast_month) as number", "seasonal_index", "seasonality_status").distinct()
+    found = sorted(known.collect())
+    assert [(row.number, row.seasonality_status) for row in found] == [(n, "seasonal") for n in range(1, 13)]
+    truth = true_season(published)
+    assert is_season(np.array([row.seasonal_index for row in found]), truth)
+    noise = 1 + 1e-9 * np.arange(12)  # a correlation needs some
+    for wrong in (noise, np.roll(truth, 1), np.roll(truth, -1), 1 / truth):
+        assert not is_season(wrong, truth)
 
 
 def test_planned_customers_are_those_of_the_plan_and_bring_what_cohorts_brought(
