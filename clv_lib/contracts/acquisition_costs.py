@@ -67,7 +67,11 @@ ACQUISITION_COSTS = Table(
         ),
         Field("lag_months", "int", "The spend is that of so many months before period_month.", True, "lag_months >= 0"),
         Field("is_primary", "boolean", "The attribution model and lag of unit_economics.", required=True),
-        money("spend_amount", "Spend of the month lag_months before; NULL: spend_missing."),
+        money(
+            "spend_amount",
+            "Spend of the month lag_months before; NULL: spend_missing. All and the segments have the sum of what is"
+            " known, so that channels add up to it; spend_incomplete says where that is not all.",
+        ),
         money("allocated_amount", "The part of it that was allocated by new customers; NULL: the row has no spend."),
         status(
             "allocation_method",
@@ -89,9 +93,20 @@ ACQUISITION_COSTS = Table(
             denominator="new_customer_count",
             unit="currency per new customer",
             over="amount",
+            defined_when="cac_status <> 'spend_incomplete'",
             status_column="cac_status",
         ),
-        status("cac_status", "Why CAC is NULL or 0.", "ok", "zero_spend", "no_new_customers", "spend_missing"),
+        status(
+            "cac_status",
+            "Why CAC is NULL or 0. spend_missing: a channel or campaign with spend of the type in other months has no"
+            " row in this one, or nobody has; spend_incomplete, of all and the segments: the spend of a channel is"
+            " missing that had new customers in the month, or has spend before and after it.",
+            "ok",
+            "zero_spend",
+            "no_new_customers",
+            "spend_missing",
+            "spend_incomplete",
+        ),
         Field("is_final", "boolean", "The month had ended at as_of.", required=True),
         Field("as_of_date", "date", "Last day that counts.", required=True),
     ),
@@ -106,6 +121,16 @@ ACQUISITION_COSTS = Table(
             "allocated_part_of_spend",
             "coalesce(allocated_amount between 0 and spend_amount, true)",
             "no more is allocated than was spent",
+        ),
+        Rule(
+            "missing_spend_has_no_amount",
+            "(spend_amount is null) = (cac_status = 'spend_missing')",
+            "spend is there exactly where its status says so",
+        ),
+        Rule(
+            "only_sums_are_incomplete",
+            "cac_status <> 'spend_incomplete' or level in ('all', 'segment')",
+            "the spend of a channel or campaign is known or missing",
         ),
     ),
     measures={

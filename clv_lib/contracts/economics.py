@@ -69,7 +69,10 @@ UNIT_ECONOMICS = Table(
             "value_unknown",
             "no_customers",
         ),
-        money("spend_amount", "Spend on the cohort: that of the same row of acquisition_costs."),
+        money(
+            "spend_amount",
+            "Spend on the cohort: that of the same row of acquisition_costs; NULL: spend_missing or spend_incomplete.",
+        ),
         per_customer("cac_amount", "CAC of the same cohort.", "spend_amount", "payback_status"),
         Metric(
             "ltv_to_cac_ratio",

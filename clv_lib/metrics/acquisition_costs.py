@@ -1,6 +1,7 @@
 """What a new customer cost, by month, kind of cost, channel, campaign and segment, attribution model and lag.
 
-Missing spend, no spend and no customers are three different things, at every level.
+Missing spend, no spend and no customers are three different things, at every level; and a sum without a part that is
+missing is a fourth.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.metrics.spend_allocation import (
     CAC_TYPES,
     UNALLOCATED,
+    months_of_places,
     places,
     spend_by_type,
     spend_of_places,
@@ -35,6 +37,12 @@ from clv_lib.metrics.spend_allocation import (
 _PLACE = ("channel", "campaign_name", "segment_id")
 _CUSTOMERS = ("period_month", "attribution_model", *_PLACE)
 _SPEND = (*_CUSTOMERS, "lag_months", "cac_type")
+_OF_SPEND = {
+    "spend_rows_amount": MONEY_SUM,
+    "allocated_amount": MONEY_SUM,
+    "first_spend_month": "date",
+    "last_spend_month": "date",
+}
 
 
 def new_customers(
@@ -69,18 +77,21 @@ def acquisition_costs(
 
     Grain: contract `acquisition_costs`; months have no gaps, but campaigns only rows with spend or customers. `won` are
     `new_customers`, read several times; `spend` is `monthly_spend` of acquisition up to as_of, None if the source is
-    not configured. NULL: `spend_missing` if no spend row of the type lies in the month `lag_months` before, in any
-    channel; `no_new_customers` if the spend brought none. A place without rows in a month with spend spent 0.
+    not configured. NULL: `spend_missing` if a channel or campaign has spend rows of the type, but none in the month
+    `lag_months` before, or nobody has one there; `spend_incomplete` if a channel's spend is missing in the sum;
+    `no_new_customers` if the spend brought none. A place that never has rows spent 0 in a month with spend.
     """
-    spent = None if spend is None else _spent(spend_by_type(spend), won, segment_types, attribution.models, lags)
+    typed = None if spend is None else spend_by_type(spend)
+    spent = None if typed is None else _spent(typed, won, segment_types, attribution.models, lags)
     brought = _by_place(won)
     rows = _every_row(brought, spend, spent, attribution.models, lags, as_of)
     counted = rows.join(brought, on=list(_CUSTOMERS), how="left")
-    if spent is None:
-        amounts = {name: F.lit(None).cast(MONEY_SUM) for name in ("spend_rows_amount", "allocated_amount")}
-        costs = counted.withColumns(amounts)
+    if typed is None or spent is None:
+        costs = counted.withColumns({name: F.lit(None).cast(kind) for name, kind in _OF_SPEND.items()})
     else:
-        costs = counted.join(spent.withColumnRenamed("spend_amount", "spend_rows_amount"), on=list(_SPEND), how="left")
+        own = spent.withColumnRenamed("spend_amount", "spend_rows_amount")
+        with_own = counted.join(own, on=list(_SPEND), how="left")
+        costs = with_own.join(months_of_places(typed), on=["cac_type", "channel", "campaign_name"], how="left")
     return _with_figures(costs, attribution.chosen, lags[0], as_of).select(*ACQUISITION_COSTS.columns)
 
 
@@ -132,7 +143,6 @@ def _with_figures(costs: DataFrame, chosen: str, first_lag: int, as_of: dt.date)
         {
             "new_customer_count": F.coalesce("new_customer_count", F.lit(0)).cast(RATIO),
             "level": _level(),
-            "spend_amount": _spend_of_cell(),
             "allocation_method": _allocation_method(),
             "is_primary": (F.col("attribution_model") == chosen) & (F.col("lag_months") == first_lag),
             "is_final": F.last_day("period_month") <= F.lit(as_of),
@@ -140,8 +150,8 @@ def _with_figures(costs: DataFrame, chosen: str, first_lag: int, as_of: dt.date)
         }
     )
     is_silent = F.col("spend_rows_amount").isNull() & (F.col("new_customer_count") == 0)
-    shown = stated.where((F.col("level") != "campaign") | ~is_silent)
-    return shown.withColumns({**metrics_of(ACQUISITION_COSTS), "cac_status": _cac_status()})
+    shown = _with_spend(stated).where((F.col("level") != "campaign") | ~is_silent)
+    return shown.withColumn("cac_status", _cac_status()).withColumns(metrics_of(ACQUISITION_COSTS))
 
 
 def _level() -> Column:
@@ -153,11 +163,29 @@ def _level() -> Column:
     )
 
 
-def _spend_of_cell() -> Column:
-    """NULL if no channel has a row of the type in the month; else the place's sum, 0 without rows of its own."""
-    of_month = Window.partitionBy("period_month", "attribution_model", "lag_months", "cac_type")
-    is_reported = F.count("spend_rows_amount").over(of_month) > 0
-    return F.when(is_reported, F.coalesce("spend_rows_amount", F.lit(0))).cast(MONEY_SUM)
+def _with_spend(rows: DataFrame) -> DataFrame:
+    """Add `spend_amount`, and `is_incomplete`: the sum of the month lacks a channel.
+
+    NULL if nobody has a row of the type in the month, or the place or its channel has one in other months alone. A
+    channel without customers before its first row or after its last had not begun or has ended: no sum waits for it.
+    Customers are those by any model, since the spend is the same by each.
+    """
+    month, level = ("period_month", "lag_months", "cac_type"), F.col("level")
+    of_month, of_channel = Window.partitionBy(*month), Window.partitionBy(*month, "channel")
+    has_rows = F.col("spend_rows_amount").isNotNull()
+    lacks = ~has_rows & F.col("first_spend_month").isNotNull() & level.isin("channel", "campaign")
+    is_channel = lacks & (level == "channel")
+    spend_month, ends = F.add_months("period_month", -F.col("lag_months")), ("first_spend_month", "last_spend_month")
+    is_awaited = (F.col("new_customer_count") > 0) | spend_month.between(*(F.col(name) for name in ends))
+    judged = rows.withColumns(
+        {
+            "is_reported": F.bool_or(has_rows).over(of_month),
+            "is_incomplete": F.bool_or(is_channel & is_awaited).over(of_month),
+            "is_missing": lacks | F.bool_or(is_channel).over(of_channel),
+        }
+    )
+    amount = F.when(F.col("is_reported") & ~F.col("is_missing"), F.coalesce("spend_rows_amount", F.lit(0)))
+    return judged.withColumn("spend_amount", amount.cast(MONEY_SUM))
 
 
 def _allocation_method() -> Column:
@@ -172,6 +200,7 @@ def _allocation_method() -> Column:
 def _cac_status() -> Column:
     return (
         F.when(F.col("spend_amount").isNull(), "spend_missing")
+        .when(F.col("level").isin("all", "segment") & F.col("is_incomplete"), "spend_incomplete")
         .when(F.col("new_customer_count") == 0, "no_new_customers")
         .when(F.col("spend_amount") == 0, "zero_spend")
         .otherwise("ok")

@@ -63,9 +63,13 @@ def unit_economics(
 
 
 def _primary(acquisition_costs: DataFrame) -> DataFrame:
-    """The spend of each cohort: rows of the attribution model and lag that count here; campaigns have no cohorts."""
+    """The spend of each cohort: rows of the attribution model and lag that count here; campaigns have no cohorts.
+
+    NULL also where it is a sum that lacks a channel: customers of that channel are not free.
+    """
     rows = acquisition_costs.where(F.col("is_primary") & (F.col("level") != "campaign"))
-    renamed = rows.withColumnRenamed("period_month", "cohort_month")
+    complete = F.when(F.col("cac_status") != "spend_incomplete", F.col("spend_amount"))
+    renamed = rows.withColumnRenamed("period_month", "cohort_month").withColumn("spend_amount", complete)
     return renamed.select(*COHORT, "level", "cac_type", "attribution_model", "spend_amount")
 
 

@@ -21,7 +21,8 @@ _PAYBACK_AGE_MONTHS = 6
 
 _BY_CHANNEL = """
 WITH months AS (
-  SELECT channel, period_month, spend_amount, new_customer_count,
+  SELECT channel, period_month, new_customer_count,
+    CASE WHEN cac_status <> 'spend_incomplete' THEN spend_amount END AS spend_amount,
     is_final AND period_month > add_months(max(CASE WHEN is_final THEN period_month END) OVER (), -12) AS is_recent
   FROM acquisition_costs WHERE cac_type = 'fully_loaded' AND is_primary AND level IN ('all', 'channel')
 )
@@ -48,7 +49,7 @@ _TOTALS = """
 SELECT cac_type, sum(spend_amount) AS spend,
   sum(CASE WHEN spend_amount IS NOT NULL THEN new_customer_count END) AS customers
 FROM acquisition_costs
-WHERE level = 'all' AND is_primary AND is_final
+WHERE level = 'all' AND is_primary AND is_final AND cac_status <> 'spend_incomplete'
   AND period_month > add_months((SELECT max(period_month) FROM acquisition_costs WHERE is_final), -12)
 GROUP BY cac_type
 """

@@ -36,11 +36,19 @@ class Scans:
         """Scans of a silver or gold table since the last call."""
         return len(self.lines(table))
 
+    def taken_of(self, *tables: str) -> tuple[int, ...]:
+        """The same of each of several tables."""
+        plans = self._since_the_last_call()
+        return tuple(scans_in(plans, table) for table in tables)
+
     def lines(self, table: str) -> list[str]:
         """What the plans say of each scan since the last call, its filters included."""
+        return scan_lines(self._since_the_last_call(), table)
+
+    def _since_the_last_call(self) -> list[str]:
         self._bus.waitUntilEmpty()
         plans, self._plans = self._plans, []
-        return scan_lines(plans, table)
+        return plans
 
     class Java:
         """What the JVM takes this for."""

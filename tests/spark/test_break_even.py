@@ -29,7 +29,7 @@ METRICS = (
 )
 COSTS = (
     "period_month date, cac_type string, level string, channel string, segment_id string, attribution_model string,"
-    " is_primary boolean, spend_amount decimal(28,4)"
+    " is_primary boolean, spend_amount decimal(28,4), cac_status string"
 )
 PREDICTIONS = (
     "customer_id string, horizon_days int, predicted_clv_amount decimal(28,4), predicted_clv_mean_lower_amount"
@@ -141,7 +141,8 @@ def frames(
     for (cohort, channel), text in spend.items():
         level = "all" if channel == "all" else "channel"
         amount = None if text is None else Decimal(text)
-        costs.append((cohort, "blended", level, channel, "all:all", "declared_else_first_order", True, amount))
+        status = "spend_missing" if amount is None else "ok"
+        costs.append((cohort, "blended", level, channel, "all:all", "declared_else_first_order", True, amount, status))
     made = (months, MONTHS), (metrics, METRICS), (costs, COSTS)
     first, second, third = (spark.createDataFrame(rows, schema) for rows, schema in made)
     return first, second, third

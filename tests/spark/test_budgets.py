@@ -76,14 +76,14 @@ def economics(spark_session: SparkSession) -> dict[str, Row]:
 
 _COSTS = (
     "period_month date, cac_type string, level string, channel string, segment_id string, attribution_model string,"
-    f" is_primary boolean, spend_amount {MONEY}"
+    f" is_primary boolean, spend_amount {MONEY}, cac_status string"
 )
 
 
 def _cost(name: str) -> tuple[Any, ...]:
     level = "segment" if ":" in name else "all" if name == "all" else "channel"
     place = ("all", name) if level == "segment" else (name, "all:all")
-    return JANUARY, "blended", level, *place, "linear", True, Decimal(60)
+    return JANUARY, "blended", level, *place, "linear", True, Decimal(60), "ok"
 
 
 def test_a_customer_of_two_channels_counts_in_each_with_its_credit(economics: dict[str, Row]) -> None:

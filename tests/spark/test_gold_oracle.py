@@ -46,7 +46,7 @@ METRICS = (
 )
 COSTS = (
     "period_month date, cac_type string, level string, channel string, segment_id string, attribution_model string,"
-    f" is_primary boolean, spend_amount {MONEY}"
+    f" is_primary boolean, spend_amount {MONEY}, cac_status string"
 )
 MODEL = "linear"
 FIRST_DAY, SPAN = dt.date(2023, 1, 5), 540
@@ -153,7 +153,9 @@ def frames(spark: SparkSession, case: Case) -> tuple[DataFrame, DataFrame, DataF
     for (cohort, place), amount in case.spend.items():
         level = "segment" if ":" in place else "all" if place == "all" else "channel"
         cell = ("all", place) if level == "segment" else (place, "all:all")
-        costs.append((cohort, "blended", level, *cell, MODEL, True, amount))
+        # A sum whose spend is not known shows the known part of it.
+        missing = (None, "spend_missing") if level == "channel" else (Decimal(40), "spend_incomplete")
+        costs.append((cohort, "blended", level, *cell, MODEL, True, *(missing if amount is None else (amount, "ok"))))
     activity = activity_of(months, members, placed, inactivity_days=case.inactivity_days, as_of=case.as_of)
     return activity, placed, spark.createDataFrame(costs, COSTS)
 

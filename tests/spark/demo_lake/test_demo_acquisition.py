@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clv_lib.demo.parameters import DemoParameters
 from clv_lib.lake import register_views
 
 if TYPE_CHECKING:
@@ -94,6 +95,28 @@ def test_spend_of_a_lag_is_that_of_the_month_before(views: SparkSession) -> None
         " and now.period_month = add_months(before.period_month, 1)"
     ).collect()
     assert len(rows) > 100 and all(row.here == row.there for row in rows)
+
+
+def test_the_months_without_rows_of_spend_are_missing_and_those_with_a_recorded_0_are_not(views: SparkSession) -> None:
+    rows = views.sql(
+        "select channel, date_format(period_month, 'yyyy-MM') as month, cac_status, payback_status, ratio_status"
+        " from acquisition_costs costs join unit_economics economics using (cac_type, channel, segment_id, level)"
+        " where period_month = cohort_month and is_primary and cac_type = 'fully_loaded' and level <> 'segment'"
+    ).collect()
+    found = {(row.channel, row.month): row for row in rows}
+    channels = DemoParameters().channels
+    missing = {(channel.name, month) for channel in channels for month in channel.missing_months}
+    paused = {(channel.name, month) for channel in channels for month in channel.paused_months}
+    assert {key for key, row in found.items() if row.cac_status == "spend_missing"} == missing == {("email", "2023-05")}
+    assert {key for key, row in found.items() if row.cac_status == "spend_incomplete"} == {("all", "2023-05")}
+    for key in (*missing, ("all", "2023-05")):
+        assert (found[key].payback_status, found[key].ratio_status) == ("cac_unknown", "cac_unknown"), key
+    assert len(paused) == 3
+    assert {found[key].cac_status for key in paused} <= {"zero_spend", "no_new_customers"}
+    assert {row.cac_status for (channel, _), row in found.items() if channel == "referral"} <= {
+        "zero_spend",
+        "no_new_customers",
+    }
 
 
 def test_maximum_cac_of_the_next_quarter_is_one_query(published: Any, views: SparkSession) -> None:

@@ -20,7 +20,7 @@ from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM
 from clv_lib.contracts.put_aside import CONSERVATION, QUARANTINED_ROWS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENTS
-from clv_lib.contracts.silver import CUSTOMER_MONTHS
+from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS
 from clv_lib.errors import ConflictError, LakeError, QualityGateFailed
 from clv_lib.lake import Pointer, Publication, register_views
 from clv_lib.pipeline import audit as auditing
@@ -75,20 +75,21 @@ class Candidate:
     seen_before: dict[str, tuple[Any, ...]]
     seen_after_step: dict[str, bool]
     scans: dict[str, int]
+    order_scans: dict[str, int]
 
 
 @pytest.fixture(scope="module")
 def candidate(published: Any, tmp_path_factory: pytest.TempPathFactory) -> Candidate:
-    """Every step of a later day but audit and publish: did readers see the same rows, its scans of customer_months."""
+    """Every step of a later day but audit and publish: did readers see the same rows, its scans of silver."""
     demo = published.demo.copy(tmp_path_factory.mktemp("candidate") / "lake").with_less_to_compute()
-    before, after, scans = readers.seen(Path(demo.lake.root)), {}, {}
+    before, after, scans, of_orders = readers.seen(Path(demo.lake.root)), {}, {}, {}
     with counted_scans(demo.lake.spark) as counted:
         for name in STEPS[:-2]:
             work = step(demo, name)
-            scans[name] = counted.taken(CUSTOMER_MONTHS.name)
+            scans[name], of_orders[name] = counted.taken_of(CUSTOMER_MONTHS.name, CUSTOMER_ORDERS.name)
             after[name] = readers.seen(Path(demo.lake.root)) == before
     seen = seen_by_readers(demo.lake)
-    return Candidate(demo, work.run.run_id, published.outcome.publication, seen, after, scans)
+    return Candidate(demo, work.run.run_id, published.outcome.publication, seen, after, scans, of_orders)
 
 
 @pytest.fixture
@@ -106,6 +107,12 @@ def test_each_step_reads_the_months_of_customers_once_at_most(candidate: Candida
         name: candidate.scans[name] for name in ("customers", "segments", "experiments", "economics", "recurring")
     }
     assert of_gold == {"customers": 1, "segments": 0, "experiments": 1, "economics": 1, "recurring": 0}
+
+
+def test_no_step_after_the_customers_computes_from_orders(candidate: Candidate) -> None:
+    later = ("segments", "experiments", "economics", "recurring")
+    assert {name: candidate.order_scans[name] for name in later} == dict.fromkeys(later, 0)
+    assert candidate.order_scans["customers"] > 0  # those of the months in which trailing windows begin
 
 
 def test_a_snapshot_without_an_audit_is_not_published(candidate: Candidate, demo: Any) -> None:

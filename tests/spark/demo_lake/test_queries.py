@@ -74,10 +74,12 @@ def _costs_come_back_as_the_cohorts_say(rows: list[Row], views: SparkSession) ->
         spent = [one for one in valued if one.spend_amount is not None]
         value, spend = (sum(one[name] or 0 for one in spent) for name in ("clv_total_amount", "spend_amount"))
         known = [one for one in spent if one.customer_count]
+        unknown = [one for one in own if one.customer_count and one not in known]
         assert row.ltv_to_cac == (pytest.approx(value / spend, rel=Decimal("1e-4")) if spend else None), row.channel
         paid = sorted(one.cac_payback_months for one in known if one.cac_payback_months is not None)
-        assert (row.cohorts, row.cohorts_paid_back) == (len(known), len(paid)), row.channel
-        half = (row.cohorts + 1) // 2
+        counts = (row.cohorts, row.unknown_cohorts, row.cohorts_paid_back)
+        assert counts == (len(known) + len(unknown), len(unknown), len(paid)), row.channel
+        half = (len(known) + 1) // 2
         assert row.median_payback_months == (paid[half - 1] if len(paid) >= half else None), row.channel
         reached = [one.break_even_month for one in known if one.break_even_month is not None]
         assert row.latest_break_even_month == max(reached, default=None), row.channel
