@@ -98,9 +98,9 @@ ACQUISITION_COSTS = Table(
         ),
         status(
             "cac_status",
-            "Why CAC is NULL or 0. spend_missing: a channel or campaign with spend of the type in other months has no"
-            " row in this one, or nobody has; spend_incomplete, of all and the segments: the spend of a channel is"
-            " missing that had new customers in the month, or has spend before and after it.",
+            "Why CAC is NULL or 0. spend_missing: a channel or campaign with spend of the type in an earlier month has"
+            " no row in this one, or nobody has; spend_incomplete, of all and the segments: the spend of a channel is"
+            " missing that had new customers in the month.",
             "ok",
             "zero_spend",
             "no_new_customers",

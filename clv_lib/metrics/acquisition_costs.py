@@ -27,7 +27,7 @@ from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.metrics.spend_allocation import (
     CAC_TYPES,
     UNALLOCATED,
-    months_of_places,
+    first_months_of_places,
     places,
     spend_by_type,
     spend_of_places,
@@ -41,7 +41,6 @@ _OF_SPEND = {
     "spend_rows_amount": MONEY_SUM,
     "allocated_amount": MONEY_SUM,
     "first_spend_month": "date",
-    "last_spend_month": "date",
 }
 
 
@@ -77,9 +76,9 @@ def acquisition_costs(
 
     Grain: contract `acquisition_costs`; months have no gaps, but campaigns only rows with spend or customers. `won` are
     `new_customers`, read several times; `spend` is `monthly_spend` of acquisition up to as_of, None if the source is
-    not configured. NULL: `spend_missing` if a channel or campaign has spend rows of the type, but none in the month
-    `lag_months` before, or nobody has one there; `spend_incomplete` if a channel's spend is missing in the sum;
-    `no_new_customers` if the spend brought none. A place that never has rows spent 0 in a month with spend.
+    not configured. NULL: `spend_missing` if a channel or campaign has had spend rows of the type, but none in the month
+    `lag_months` before, or nobody has one there; `spend_incomplete` if the spend of a channel with new customers is
+    missing in the sum; `no_new_customers` if the spend brought none. A place spends 0 before its first row.
     """
     typed = None if spend is None else spend_by_type(spend)
     spent = None if typed is None else _spent(typed, won, segment_types, attribution.models, lags)
@@ -91,7 +90,7 @@ def acquisition_costs(
     else:
         own = spent.withColumnRenamed("spend_amount", "spend_rows_amount")
         with_own = counted.join(own, on=list(_SPEND), how="left")
-        costs = with_own.join(months_of_places(typed), on=["cac_type", "channel", "campaign_name"], how="left")
+        costs = with_own.join(first_months_of_places(typed), on=["cac_type", "channel", "campaign_name"], how="left")
     return _with_figures(costs, attribution.chosen, lags[0], as_of).select(*ACQUISITION_COSTS.columns)
 
 
@@ -164,23 +163,21 @@ def _level() -> Column:
 
 
 def _with_spend(rows: DataFrame) -> DataFrame:
-    """Add `spend_amount`, and `is_incomplete`: the sum of the month lacks a channel.
+    """Add `spend_amount`, and `is_incomplete`: the sum of the month lacks a channel with new customers.
 
-    NULL if nobody has a row of the type in the month, or the place or its channel has one in other months alone. A
-    channel without customers before its first row or after its last had not begun or has ended: no sum waits for it.
-    Customers are those by any model, since the spend is the same by each.
+    NULL if nobody has a row of the type in the month, or the place or its channel has none since an earlier one. Before
+    its first row a place cost nothing. Customers are those by any model, since the spend is the same by each.
     """
     month, level = ("period_month", "lag_months", "cac_type"), F.col("level")
     of_month, of_channel = Window.partitionBy(*month), Window.partitionBy(*month, "channel")
     has_rows = F.col("spend_rows_amount").isNotNull()
-    lacks = ~has_rows & F.col("first_spend_month").isNotNull() & level.isin("channel", "campaign")
+    has_begun = F.col("first_spend_month") < F.add_months("period_month", -F.col("lag_months"))
+    lacks = ~has_rows & F.coalesce(has_begun, F.lit(False)) & level.isin("channel", "campaign")
     is_channel = lacks & (level == "channel")
-    spend_month, ends = F.add_months("period_month", -F.col("lag_months")), ("first_spend_month", "last_spend_month")
-    is_awaited = (F.col("new_customer_count") > 0) | spend_month.between(*(F.col(name) for name in ends))
     judged = rows.withColumns(
         {
             "is_reported": F.bool_or(has_rows).over(of_month),
-            "is_incomplete": F.bool_or(is_channel & is_awaited).over(of_month),
+            "is_incomplete": F.bool_or(is_channel & (F.col("new_customer_count") > 0)).over(of_month),
             "is_missing": lacks | F.bool_or(is_channel).over(of_channel),
         }
     )

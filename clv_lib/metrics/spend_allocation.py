@@ -63,14 +63,14 @@ def spend_of_places(typed: DataFrame, models: Sequence[str], lags: Sequence[int]
     return _moved(summed, models, lags).withColumns(nothing)
 
 
-def months_of_places(typed: DataFrame) -> DataFrame:
-    """The months in which spend of a campaign, of a channel and in total is recorded for the first and the last time.
+def first_months_of_places(typed: DataFrame) -> DataFrame:
+    """The month in which spend of a campaign, of a channel and in total is recorded for the first time.
 
-    Grain: `cac_type, channel, campaign_name` of `spend_by_type`; `first_spend_month`, `last_spend_month`.
+    Grain: `cac_type, channel, campaign_name` of `spend_by_type`; `first_spend_month`.
     """
     placed = typed.select("spend_month", "cac_type", F.inline(places()))
-    ends = {"first_spend_month": F.min("spend_month"), "last_spend_month": F.max("spend_month")}
-    return placed.groupBy("cac_type", "channel", "campaign_name").agg(*(c.alias(name) for name, c in ends.items()))
+    first = F.min("spend_month").alias("first_spend_month")
+    return placed.groupBy("cac_type", "channel", "campaign_name").agg(first)
 
 
 def spend_of_segments(

@@ -73,12 +73,16 @@ def credits_of(spark: SparkSession) -> Any:
 
 @pytest.fixture(scope="module")
 def costs(spark_session: SparkSession) -> dict[Key, Row]:
+    return computed(spark_session, CUSTOMERS)
+
+
+def computed(spark_session: SparkSession, customers: list[tuple[Any, ...]]) -> dict[Key, Row]:
     metrics = spark_session.createDataFrame(
-        [row[:4] for row in CUSTOMERS],
+        [row[:4] for row in customers],
         "customer_id string, cohort_month date, acquisition_channel string, acquisition_campaign string",
     )
     members = [
-        (c, kind, f"{kind}:{name}") for c, *_, b, r in CUSTOMERS for kind, name in zip(TYPES, (b, r), strict=True)
+        (c, kind, f"{kind}:{name}") for c, *_, b, r in customers for kind, name in zip(TYPES, (b, r), strict=True)
     ]
     segments = spark_session.createDataFrame(members, "customer_id string, segment_type string, segment_id string")
     spend = spark_session.createDataFrame(
@@ -179,7 +183,7 @@ def test_campaigns_of_a_channel_have_their_spend_and_customers(costs: dict[Key, 
 
 
 def test_missing_spend_is_not_zero_spend_at_any_level(costs: dict[Key, Row]) -> None:
-    # January's spend of mail had no campaign and was for the south; its campaign has a row of 0 in February.
+    # January's spend of mail had no campaign and was for the south; the first row of its campaign is February's.
     later = {
         "all": cost(costs, FEBRUARY, lag=1),
         "channel": cost(costs, FEBRUARY, "mail", lag=1),
@@ -189,7 +193,7 @@ def test_missing_spend_is_not_zero_spend_at_any_level(costs: dict[Key, Row]) -> 
     assert {level: found[3] for level, found in later.items()} == {
         "all": "ok",
         "channel": "ok",
-        "campaign": "spend_missing",
+        "campaign": "zero_spend",
         "segment": "zero_spend",
     }
     assert cost(costs, FEBRUARY, "mail") == cost(costs, FEBRUARY, "mail", "news") == (0, 1, 0, "zero_spend")
@@ -199,22 +203,26 @@ def test_missing_spend_is_not_zero_spend_at_any_level(costs: dict[Key, Row]) -> 
 
 
 def test_a_channel_without_its_row_is_missing_and_makes_the_sums_of_the_month_incomplete(
-    costs: dict[Key, Row],
+    spark: SparkSession, costs: dict[Key, Row]
 ) -> None:
-    # Search has rows in January and March, so one is missing in between; mail's 0 is all that is known.
-    assert cost(costs, FEBRUARY, "search") == (None, 0, None, "spend_missing")
-    assert cost(costs, FEBRUARY) == (0, 1, None, "spend_incomplete")
-    assert cost(costs, FEBRUARY, segment="region:north") == (0, 1, None, "spend_incomplete")
-    assert cost(costs, MARCH, lag=1) == (0, 1, None, "spend_incomplete")
-    # None of January's rows of mail is paid, one of February's is; d came through mail, without a campaign.
-    assert cost(costs, JANUARY, "mail", kind="paid") == (None, 1, None, "spend_missing")
-    assert cost(costs, JANUARY, "mail", "none", kind="paid") == (None, 1, None, "spend_missing")
-    assert cost(costs, JANUARY, "search", "none", kind="paid") == (0, 1, 0, "zero_spend")
-    for model in (DECLARED, "linear", "first"):  # by the others nobody came through mail, but the bill is still out
-        assert cost(costs, JANUARY, kind="paid", model=model) == (110, 4, None, "spend_incomplete")
+    assert cost(costs, FEBRUARY, "search") == (None, 0, None, "spend_missing")  # rows in January and March alone
+    late = computed(spark, [*CUSTOMERS, ("z", MARCH, "mail", "news", "b2b", "north")])
+    assert cost(late, MARCH, "mail") == cost(late, MARCH, "mail", "news") == (None, 1, None, "spend_missing")
+    assert cost(late, MARCH) == (20, 2, None, "spend_incomplete")
+    assert cost(late, MARCH, segment="region:north") == (0, 1, None, "spend_incomplete")
+    assert cost(late, MARCH, "search") == (20, 0, None, "no_new_customers")
+    for model in ("linear", "first"):  # by these z is nobody's, but the bill of mail is still out
+        assert cost(late, MARCH, model=model)[2:] == (None, "spend_incomplete"), model
 
 
-def test_a_channel_without_customers_that_has_ended_makes_no_sum_incomplete(costs: dict[Key, Row]) -> None:
+def test_before_its_first_row_a_channel_costs_nothing(costs: dict[Key, Row]) -> None:
+    # None of January's rows of mail is paid, one of February's is; d came through mail in January, without a campaign.
+    assert cost(costs, JANUARY, "mail", kind="paid") == (0, 1, 0, "zero_spend")
+    assert cost(costs, JANUARY, "mail", "none", kind="paid") == (0, 1, 0, "zero_spend")
+    assert cost(costs, JANUARY, kind="paid") == (110, 4, Decimal("27.5"), "ok")
+
+
+def test_a_channel_without_customers_makes_no_sum_incomplete(costs: dict[Key, Row]) -> None:
     for channel in ("mail", "tv"):
         assert cost(costs, MARCH, channel) == (None, 0, None, "spend_missing")
     assert cost(costs, MARCH) == (20, 1, 20, "ok")
