@@ -68,7 +68,12 @@ GOOD_VALUES: dict[str, dict[str, Any]] = {
     "rfm_segment_rules": {"rfm_code": "111"},
     "segment_metrics": {"customer_count_end": 2},
     "cohort_metrics": {"months_since_first_order": 0},
-    "acquisition_costs": {"channel": "all", "campaign_name": "all", "segment_id": "all:all"},
+    "acquisition_costs": {
+        "channel": "all",
+        "campaign_name": "all",
+        "segment_id": "all:all",
+        "cac_status": "spend_incomplete",
+    },
     "unit_economics": {
         "cac_payback_months": 0,
         "forecast_payback_status": "observed",
