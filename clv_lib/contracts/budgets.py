@@ -1,4 +1,4 @@
-"""Gold tables of what may be spent: on new customers of a channel, and on keeping the customers of a segment."""
+"""Gold tables of what may be spent: on new customers of a channel or segment, and on keeping those of a segment."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from clv_lib.contracts.types import RATIO, Field, Identity, Metric, Rule, Table
 MARKETING_BUDGETS = Table(
     name="marketing_budgets",
     layer="gold",
-    grain="one row per coming month and channel: the three months after as_of, and every month of the plans",
-    key=("period_month", "channel"),
+    grain="one row per coming month and channel: the three months after as_of, and every month of the plans; and one"
+    " per month and segment that is planned",
+    key=("period_month", "channel", "segment_id"),
     partition_by=SNAPSHOT,
     fields=(
         Field("period_month", "date", "First day of the month.", required=True),
         Field("channel", "string", "Acquisition channel; all: every channel.", required=True),
+        Field("segment_id", "string", "Planned segment; all:all: everybody, as of the channels.", required=True),
         attributed(
             "customer_count",
             "Customers of the cohorts behind clv_amount: the latest 12 complete months, those whose value is known.",
@@ -88,7 +90,7 @@ MARKETING_BUDGETS = Table(
             "a ceiling is there exactly where its status says so",
         ),
     ),
-    adds_up_over="the channels of one month",
+    adds_up_over="the channels of one month, or its segments of one type",
 )
 
 RETENTION_BUDGETS = Table(

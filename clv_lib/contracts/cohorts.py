@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clv_lib.contracts.columns import SNAPSHOT, count, money, status
+from clv_lib.contracts.columns import SNAPSHOT, count, money, status, sums_by_type
 from clv_lib.contracts.types import RATIO, Field, Metric, Rule, Table
 
 COHORT_METRICS = Table(
@@ -101,12 +101,7 @@ COHORT_METRICS = Table(
         "new_all": "sum(case when segment_type = 'all' and months_since_first_order = 0 then cohort_size end)",
         "net_all": "sum(case when segment_type = 'all' then net_amount end)",
         "orders_all": "sum(case when segment_type = 'all' then order_count end)",
-        "net_by_type": "sum(net_amount)",
-        "net_all_by_types": "sum(case when segment_type = 'all' then net_amount end) * count(distinct segment_type)",
-        "active_by_type": "sum(active_customer_count)",
-        "active_all_by_types": (
-            "sum(case when segment_type = 'all' then active_customer_count end) * count(distinct segment_type)"
-        ),
+        **sums_by_type({"net": "net_amount", "active": "active_customer_count"}),
     },
     adds_up_over="the segments of one type, and cohorts of the same age",
 )

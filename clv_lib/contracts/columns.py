@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from clv_lib.contracts.types import MONEY_SUM, RATIO, Field
 
 SNAPSHOT = ("snapshot_id",)
@@ -37,3 +39,22 @@ def count(name: str, meaning: str, required: bool = True) -> Field:
 def probability(name: str, meaning: str) -> Field:
     """A model output between 0 and 1."""
     return Field(name, "double", meaning, check=f"{name} between 0 and 1")
+
+
+def sums_by_type(columns: Mapping[str, str]) -> dict[str, str]:
+    """Measures of a table by segment, from name to column; both are equal where each type adds up to the total.
+
+    `{name}_by_type` is the sum over all rows, `{name}_all_by_types` that of the total segment once per type that is
+    there, so a type that is left out is in neither.
+    """
+    return {
+        measure: sql
+        for name, column in columns.items()
+        for measure, sql in (
+            (f"{name}_by_type", f"sum({column})"),
+            (
+                f"{name}_all_by_types",
+                f"sum(case when segment_type = 'all' then {column} end) * count(distinct segment_type)",
+            ),
+        )
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clv_lib.contracts.columns import SNAPSHOT, count, money, share, status
+from clv_lib.contracts.columns import SNAPSHOT, count, money, share, status, sums_by_type
 from clv_lib.contracts.types import RATIO, Field, Metric, Table
 
 
@@ -101,16 +101,6 @@ SEGMENT_CONCENTRATION = Table(
         ),
         Field("as_of_date", "date", "Last day that counts.", required=True),
     ),
-    measures={
-        measure: sql
-        for name, column in (("customers", "customer_count"), ("orders", "order_count"), ("net", "net_amount"))
-        for measure, sql in (
-            (f"{name}_by_type", f"sum({column})"),
-            (
-                f"{name}_all_by_types",
-                f"sum(case when segment_type = 'all' then {column} end) * count(distinct segment_type)",
-            ),
-        )
-    },
+    measures=sums_by_type({"customers": "customer_count", "orders": "order_count", "net": "net_amount"}),
     adds_up_over="the segments of one type",
 )

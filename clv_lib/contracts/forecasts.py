@@ -118,7 +118,7 @@ REVENUE_FORECASTS = Table(
             "error_scale",
             "double",
             "Relative standard error of net revenue beyond chance and parameters, from the backtest of all customers or"
-            " of the segment, whichever is larger; NULL: none.",
+            " of the segment, whichever is larger; NULL: the backtest has no revenue.",
             check="error_scale >= 0",
         ),
         _AS_OF,

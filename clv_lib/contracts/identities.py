@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from clv_lib.contracts.budgets import ECONOMIC_IDENTITIES
 from clv_lib.contracts.churn_identities import CHURN_IDENTITIES
 from clv_lib.contracts.experiments import EXPERIMENT_IDENTITIES
 from clv_lib.contracts.forecasts import FORECAST_IDENTITIES
 from clv_lib.contracts.recurring import RECURRING_IDENTITIES
 from clv_lib.contracts.types import Identity
+
+
+def _types_add_up(table: str, prefix: str, meanings: Mapping[str, str]) -> Iterator[Identity]:
+    """One identity for each of the `sums_by_type` of a table, named `{prefix}_{name}_total`."""
+    for name, meaning in meanings.items():
+        yield Identity(
+            f"{prefix}_{name}_total",
+            ((table, f"{name}_by_type"),),
+            ((table, f"{name}_all_by_types"),),
+            f"segments of each type add up to the total's {meaning}",
+        )
+
 
 IDENTITIES: tuple[Identity, ...] = (
     Identity("net_of_months", (("customer_months", "net"),), (("customer_orders", "net"),), "months add up to orders"),
@@ -68,20 +82,39 @@ IDENTITIES: tuple[Identity, ...] = (
         (("customer_metrics", "customers"),),
         "the total segment holds each customer once",
     ),
-    *(
-        Identity(
-            f"concentration_{name}_total",
-            (("segment_concentration", f"{name}_by_type"),),
-            (("segment_concentration", f"{name}_all_by_types"),),
-            f"segments of each type add up to the total's {meaning}",
-        )
-        for name, meaning in (("customers", "customers"), ("orders", "orders"), ("net", "net revenue"))
+    *_types_add_up(
+        "segment_concentration",
+        "concentration",
+        {"customers": "customers", "orders": "orders", "net": "net revenue"},
+    ),
+    Identity(
+        "metrics_of_every_type",
+        (("segment_metrics", "types"),),
+        (("segments", "types"),),
+        "each segment type has its months",
+    ),
+    *_types_add_up(
+        "segment_metrics",
+        "segment_types",
+        {
+            "net": "net revenue",
+            "orders": "orders",
+            "new": "new customers",
+            "churned": "churned customers",
+            "start": "customers at the start",
+        },
     ),
     Identity(
         "segments_net_total",
         (("segment_metrics", "net_all"),),
         (("customer_metrics", "net"),),
         "months of the total add up",
+    ),
+    Identity(
+        "segments_orders_total",
+        (("segment_metrics", "orders_all"),),
+        (("customer_metrics", "orders"),),
+        "months of the total add up to all orders",
     ),
     Identity(
         "segments_new_total",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clv_lib.contracts.columns import SNAPSHOT, count, money, share, status
+from clv_lib.contracts.columns import SNAPSHOT, count, money, share, status, sums_by_type
 from clv_lib.contracts.types import RATIO, Field, Metric, Rule, Table
 
 SEGMENTS = Table(
@@ -239,11 +239,18 @@ SEGMENT_METRICS = Table(
     ),
     measures={
         "net_all": "sum(case when segment_type = 'all' then net_amount end)",
-        "net_by_type": "sum(net_amount)",
-        "orders_by_type": "sum(order_count)",
         "orders_all": "sum(case when segment_type = 'all' then order_count end)",
         "new_all": "sum(case when segment_type = 'all' then new_customer_count end)",
         "types": "count(distinct segment_type)",
+        **sums_by_type(
+            {
+                "net": "net_amount",
+                "orders": "order_count",
+                "new": "new_customer_count",
+                "churned": "churned_customer_count",
+                "start": "customer_count_start",
+            }
+        ),
     },
     adds_up_over="the segments of one type in one month; what is of the month alone also over months",
 )

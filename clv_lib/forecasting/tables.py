@@ -122,8 +122,9 @@ def _group_rows(group: str, forecast: Forecast, units: Units, said: Said) -> Ite
                         found = ends.get(((period, measure), level)) if is_known else None
                         for end, values in zip(("lower", "upper"), found or (None, None), strict=True):
                             row[f"{measure}_{end}_{level}"] = None if values is None else _money(values[number, column])
-                scale = scales[period, NET]
-                yield row | _statuses(row, group, None if scale is None else float(scale[number]), said)
+                scale, is_tested = scales[period, NET], scales[period, ORDERS] is not None
+                row["error_scale"] = None if scale is None else float(scale[number])
+                yield row | _statuses(row, group, is_tested, said)
 
 
 def _planned_rows(group: str, planned: Planned, units: Units, said: Said) -> Iterator[dict[str, Any]]:
@@ -151,16 +152,15 @@ def _of_window(window: Window, period: str, said: Said) -> dict[str, Any]:
     }
 
 
-def _statuses(row: Mapping[str, Any], group: str, scale: float | None, said: Said) -> dict[str, Any]:
+def _statuses(row: Mapping[str, Any], group: str, is_tested: bool, said: Said) -> dict[str, Any]:
     is_known = row["expected_orders"] is not None and row["expected_net_amount"] is not None
     why = said.status if said.status != "ok" and group != NEW else "curve_too_short"
     has_margin = row["expected_margin_amount"] is not None
-    method = "model" if scale is None else "model_and_backtest"
+    method = "model_and_backtest" if is_tested else "model"
     return {
         "forecast_status": "ok" if is_known else why,
         "margin_status": "ok" if has_margin else "margin_unknown" if is_known else "not_forecast",
         "interval_method": method if row["orders_lower_80"] is not None else "not_forecast",
-        "error_scale": scale,
     }
 
 

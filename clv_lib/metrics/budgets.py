@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from clv_lib import periods
 from clv_lib.contracts.budgets import MARKETING_BUDGETS, RETENTION_BUDGETS
 from clv_lib.contracts.types import MONEY_SUM, RATIO
-from clv_lib.metrics.attribution import ALL
+from clv_lib.metrics.attribution import ALL, EVERYBODY
 from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.metrics.ratios import quotient
 from clv_lib.metrics.unit_economics import maximum_of
@@ -19,27 +19,24 @@ POOLED_MONTHS = 12
 COMING_MONTHS = 3
 NO_EXPERIMENT = "none"
 
+_PLACE = ("channel", "segment_id")
+_CHANNEL = "channel:"
+"""How a plan names a channel by its segment."""
+
 
 def marketing_budgets(unit_economics: DataFrame, plans: DataFrame | None, as_of: dt.date) -> DataFrame:
-    """The most that a new customer of each channel may cost, and that a plan may spend: contract `marketing_budgets`.
+    """The most that a new customer of a channel or segment may cost, and that a plan may spend: `marketing_budgets`.
 
-    Grain: month and channel, `all` included: the three months after that of as_of, and those of `plans_by_channel`.
-    Value is pooled over the latest 12 complete cohorts, sums over sums; the cap over the latest 12 whose cap month is
-    over. NULL: `no_plan` without planned customers, `max_cac_unknown` without a cohort of known value.
+    Grain: month and channel, `all` included, for the three months after that of as_of and those of `plans_by_place`;
+    month and segment for those of the plans alone. Value is pooled over the latest 12 complete cohorts, sums over sums;
+    the cap over the latest 12 whose cap month is over. NULL: `no_plan` without planned customers, `max_cac_unknown`
+    without a cohort of known value.
     """
-    values = unit_economics.where("level <> 'segment' and cac_type = 'blended'")
-    pooled = values.groupBy("channel").agg(*_pooled(as_of))
-    months = [periods.add_months(periods.month_start(as_of), number + 1) for number in range(COMING_MONTHS)]
-    rows = pooled.select("channel", F.explode(F.array(*(F.lit(month) for month in months))).alias("period_month"))
-    empty = {"planned_new_customers": RATIO, "planned_spend_amount": MONEY_SUM}
-    rows = rows.withColumns({name: F.lit(None).cast(kind) for name, kind in empty.items()})
-    if plans is not None:
-        rows = rows.unionByName(plans.select("channel", "period_month", *empty))
-    planned = rows.groupBy("channel", "period_month").agg(
-        *(F.sum(name).cast(kind).alias(name) for name, kind in empty.items())
-    )
+    values = unit_economics.where("cac_type = 'blended'")
+    pooled = values.groupBy(*_PLACE).agg(*_pooled(as_of))
+    planned = _months_to_come(pooled.where(F.col("segment_id") == EVERYBODY), plans, as_of)
     targets = values.agg(*(F.max(name).alias(name) for name in ("target_ltv_to_cac", "payback_cap_months")))
-    known = planned.join(pooled, on="channel", how="left").crossJoin(targets)
+    known = planned.join(pooled, on=list(_PLACE), how="left").crossJoin(targets)
     counts = ("customer_count", "payback_cap_customer_count")
     counted = known.withColumns({name: F.coalesce(name, F.lit(0)).cast(RATIO) for name in counts})
     limits = counted.withColumns(metrics_of(MARKETING_BUDGETS)).withColumns(_maximum()).withColumns(_ceilings())
@@ -47,27 +44,50 @@ def marketing_budgets(unit_economics: DataFrame, plans: DataFrame | None, as_of:
     return stated.select(*MARKETING_BUDGETS.columns)
 
 
-def plans_by_channel(plans: DataFrame) -> DataFrame:
-    """Planned customers and spend by month and channel; a month without a plan for `all` has the sum of its channels.
+def _months_to_come(channels: DataFrame, plans: DataFrame | None, as_of: dt.date) -> DataFrame:
+    """The coming months of `channels`, and those of the plans, with what is planned. Grain: place and month."""
+    months = [periods.add_months(periods.month_start(as_of), number + 1) for number in range(COMING_MONTHS)]
+    rows = channels.select(*_PLACE, F.explode(F.array(*(F.lit(month) for month in months))).alias("period_month"))
+    empty = {"planned_new_customers": RATIO, "planned_spend_amount": MONEY_SUM}
+    rows = rows.withColumns({name: F.lit(None).cast(kind) for name, kind in empty.items()})
+    if plans is not None:
+        rows = rows.unionByName(plans.select(*_PLACE, "period_month", *empty))
+    sums = (F.sum(name).cast(kind).alias(name) for name, kind in empty.items())
+    return rows.groupBy(*_PLACE, "period_month").agg(*sums)
 
-    Grain: `period_month, channel`; `planned_new_customers, planned_spend_amount`. `plans` are mapped rows; those of
-    segments that are no channels are left out.
+
+def plans_by_place(plans: DataFrame) -> DataFrame:
+    """Planned customers and spend by month and channel or segment; the month of `all` is the sum of its channels.
+
+    Grain: `period_month, channel, segment_id`, of which the one that is not planned is that of everybody;
+    `planned_new_customers, planned_spend_amount`. `plans` are mapped rows. A plan for all customers stands in place of
+    the sum; segments are in no sum. Segment `channel:NAME` is that channel.
     """
-    of_channels = plans.where("segment_id is null or lower(segment_id) = 'all'")
-    named = of_channels.withColumns(
-        {"channel": F.coalesce("channel", F.lit(ALL)), "period_month": F.trunc("period_month", "month")}
-    ).where("period_month is not null")
-    has_total = F.max(F.col("channel") == ALL).over(Window.partitionBy("period_month"))
-    in_total = F.when(has_total, F.array("channel")).otherwise(F.array("channel", F.lit(ALL)))
+    named = plans.withColumns({**_planned_place(), "period_month": F.trunc("period_month", "month")})
+    known = named.where("period_month is not null")
+    is_segment = F.col("segment_id") != EVERYBODY
+    has_total = F.max(~is_segment & (F.col("channel") == ALL)).over(Window.partitionBy("period_month"))
+    in_total = F.when(has_total | is_segment, F.array("channel")).otherwise(F.array("channel", F.lit(ALL)))
     amounts = ("planned_new_customers", "planned_spend_amount")
-    rows = named.withColumn("channels", in_total).select(
-        "period_month", F.explode("channels").alias("channel"), *amounts
+    rows = known.withColumn("channels", in_total).select(
+        "period_month", "segment_id", F.explode("channels").alias("channel"), *amounts
     )
-    return rows.groupBy("period_month", "channel").agg(*(F.sum(name).alias(name) for name in amounts))
+    return rows.groupBy("period_month", *_PLACE).agg(*(F.sum(name).alias(name) for name in amounts))
+
+
+def _planned_place() -> dict[str, Column]:
+    """Channel and segment of a row of the plans."""
+    segment = F.coalesce("segment_id", F.lit(EVERYBODY))
+    is_channel, is_everybody = segment.startswith(_CHANNEL), F.lower(segment).isin(ALL, EVERYBODY)
+    name = F.when(is_channel, F.substr(segment, F.lit(len(_CHANNEL) + 1)))
+    return {
+        "channel": F.coalesce(name, "channel", F.lit(ALL)),
+        "segment_id": F.when(is_channel | is_everybody, EVERYBODY).otherwise(segment),
+    }
 
 
 def _pooled(as_of: dt.date) -> list[Column]:
-    """Sums over the cohorts of a channel that are recent and of known value, and over those whose cap month is over."""
+    """Sums over the cohorts of a place that are recent and of known value, and over those whose cap month is over."""
     end = F.lit(periods.month_start(as_of + dt.timedelta(days=1)))
     capped = F.add_months(end, -F.col("payback_cap_months"))
     cohort, year = F.col("cohort_month"), F.lit(-POOLED_MONTHS)

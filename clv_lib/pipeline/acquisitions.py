@@ -14,7 +14,7 @@ from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, SEGMENT_PREDICTI
 from clv_lib.customers.metrics import NET_REVENUE
 from clv_lib.metrics.acquisition_costs import acquisition_costs, new_customers
 from clv_lib.metrics.attribution import Attribution, attribution_of, memberships, with_places
-from clv_lib.metrics.budgets import marketing_budgets, measured_uplifts, plans_by_channel, retention_budgets
+from clv_lib.metrics.budgets import marketing_budgets, measured_uplifts, plans_by_place, retention_budgets
 from clv_lib.metrics.predicted_values import predicted_values
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.orders.acquisitions import acquisition_credits, with_credit_dispositions
@@ -104,7 +104,7 @@ def write_budgets(work: Workspace) -> None:
     """Write marketing_budgets and retention_budgets."""
     plans, basis = work.mapped("plans"), work.run.value_basis or NET_REVENUE
     uplifts = measured_uplifts(work.read(EXPERIMENT_RESULTS), basis)
-    planned = None if plans is None else plans_by_channel(plans)
+    planned = None if plans is None else plans_by_place(plans)
     work.write_all(
         (MARKETING_BUDGETS, marketing_budgets(work.read(UNIT_ECONOMICS), planned, work.as_of)),
         (RETENTION_BUDGETS, retention_budgets(work.read(SEGMENT_PREDICTIONS), uplifts, work.as_of)),

@@ -12,7 +12,7 @@ import pytest
 from clv_lib.contracts.budgets import MARKETING_BUDGETS, RETENTION_BUDGETS
 from clv_lib.contracts.economics import UNIT_ECONOMICS
 from clv_lib.metrics.attribution import with_places
-from clv_lib.metrics.budgets import marketing_budgets, measured_uplifts, plans_by_channel, retention_budgets
+from clv_lib.metrics.budgets import marketing_budgets, measured_uplifts, plans_by_place, retention_budgets
 from clv_lib.metrics.predicted_values import predicted_values
 from clv_lib.metrics.unit_economics import unit_economics
 from clv_lib.models import sum_interval
@@ -80,10 +80,13 @@ _COSTS = (
 )
 
 
+def _place(name: str) -> tuple[str, str]:
+    return ("all", name) if ":" in name else (name, "all:all")
+
+
 def _cost(name: str) -> tuple[Any, ...]:
     level = "segment" if ":" in name else "all" if name == "all" else "channel"
-    place = ("all", name) if level == "segment" else (name, "all:all")
-    return JANUARY, "blended", level, *place, "linear", True, Decimal(60), "ok"
+    return JANUARY, "blended", level, *_place(name), "linear", True, Decimal(60), "ok"
 
 
 def test_a_customer_of_two_channels_counts_in_each_with_its_credit(economics: dict[str, Row]) -> None:
@@ -127,7 +130,7 @@ def test_the_conservative_maximum_takes_the_low_end(economics: dict[str, Row]) -
 
 
 AS_OF = dt.date(2025, 2, 10)
-COHORTS = [  # channel, cohort, customers, value, low end, value by the cap month, clv_status
+COHORTS = [  # channel or segment, cohort, customers, value, low end, value by the cap month, clv_status
     ("search", dt.date(2023, 12, 1), 5, 1000, 800, 200, "ok"),
     ("search", dt.date(2024, 6, 1), 10, 900, 700, None, "ok"),
     ("search", dt.date(2024, 9, 1), 30, 900, 500, None, "ok"),
@@ -140,6 +143,10 @@ COHORTS = [  # channel, cohort, customers, value, low end, value by the cap mont
     ("mail", dt.date(2024, 6, 1), 4, 40, None, None, "historic_only"),
     ("tv", dt.date(2024, 6, 1), 2, -10, -20, None, "ok"),
     ("print", dt.date(2024, 6, 1), 2, None, None, None, "value_unknown"),
+    ("region:north", dt.date(2023, 12, 1), 4, 1000, 800, 32, "ok"),
+    ("region:north", dt.date(2024, 6, 1), 10, 600, 400, None, "ok"),
+    ("region:north", dt.date(2024, 7, 1), 30, 600, 300, None, "ok"),
+    ("region:south", dt.date(2024, 6, 1), 1, 9_999, 9_999, None, "ok"),  # not planned
 ]
 PLANS = [
     (dt.date(2025, 3, 15), "search", None, "100", "1500"),
@@ -147,6 +154,12 @@ PLANS = [
     (dt.date(2025, 4, 1), "search", None, "100", "1500"),
     (dt.date(2025, 3, 1), "slow", None, "2.5", None),
     (dt.date(2025, 3, 1), None, "region:north", "7", "1"),
+    (dt.date(2025, 3, 20), None, "region:north", "3", "90"),
+    (dt.date(2025, 4, 1), None, "region:north", "2", "16"),
+    (dt.date(2025, 3, 1), None, "kind:new", "5", None),
+    (dt.date(2025, 6, 1), None, "channel:search", "20", "100"),
+    (dt.date(2025, 7, 1), None, "all:all", "40", None),
+    (dt.date(2025, 7, 1), "search", None, "30", None),
     (dt.date(2025, 9, 1), "radio", None, "5", "50"),
 ]
 
@@ -154,12 +167,12 @@ PLANS = [
 @pytest.fixture(scope="module")
 def budgets(spark_session: SparkSession) -> dict[tuple[dt.date, str], Row]:
     rows = [
-        ("channel", "blended", channel, month, *(None if n is None else Decimal(n) for n in amounts), status)
-        for channel, month, *amounts, status in COHORTS
+        (*_place(name), "blended", month, *(None if n is None else Decimal(n) for n in amounts), status)
+        for name, month, *amounts, status in COHORTS
     ]
     cohorts = spark_session.createDataFrame(
         [(*row, Decimal(3), 12) for row in rows],
-        f"level string, cac_type string, channel string, cohort_month date, customer_count decimal(28,8),"
+        f"channel string, segment_id string, cac_type string, cohort_month date, customer_count decimal(28,8),"
         f" clv_total_amount {MONEY}, clv_lower_total_amount {MONEY}, payback_cap_total_amount {MONEY},"
         " clv_status string, target_ltv_to_cac decimal(28,8), payback_cap_months int",
     )
@@ -168,9 +181,14 @@ def budgets(spark_session: SparkSession) -> dict[tuple[dt.date, str], Row]:
         "period_month date, channel string, segment_id string, planned_new_customers decimal(18,4),"
         " planned_spend_amount decimal(18,4)",
     )
-    found = marketing_budgets(cohorts, plans_by_channel(plans), AS_OF)
+    found = marketing_budgets(cohorts, plans_by_place(plans), AS_OF)
     assert dict(found.dtypes) == MARKETING_BUDGETS.schema
-    return {(row.period_month, row.channel): row for row in found.collect()}
+    listed = found.collect()
+    by_place = {
+        (row.period_month, row.channel if row.segment_id == "all:all" else row.segment_id): row for row in listed
+    }
+    assert len(by_place) == len(listed)
+    return by_place
 
 
 def test_the_maximum_of_a_channel_is_of_sums_over_a_year_of_cohorts(budgets: dict[Any, Row]) -> None:
@@ -198,6 +216,25 @@ def test_a_plan_is_within_its_ceiling_or_not(budgets: dict[Any, Row]) -> None:
     assert found[3, "slow"] == (Decimal("2.5"), None, 50, 50, None, "ok")
     assert found[9, "radio"] == (5, 50, None, None, None, "max_cac_unknown")
     assert found[3, "all"][:2] == (Decimal("122.5"), 1900)  # the sum of its channels, segments left out
+
+
+def test_a_planned_segment_has_the_ceiling_of_its_own_cohorts(budgets: dict[Any, Row]) -> None:
+    names = ("clv_amount", "payback_cap_value_amount", "max_allowable_cac_amount", "max_cac_status")
+    names += ("planned_new_customers", "planned_spend_amount", "budget_ceiling_amount", "is_within_ceiling")
+    names += ("budget_status",)
+    rows = {(m.month, name): row for (m, name), row in budgets.items()}
+    found = {place: tuple(row[name] for name in names) for place, row in rows.items() if ":" in place[1]}
+    # 1,200 / 40 over 3 is 10; 32 / 4 by the cap month is less.
+    assert found == {
+        (3, "region:north"): (30, 8, 8, "ok", 10, 91, 80, False, "ok"),
+        (4, "region:north"): (30, 8, 8, "ok", 2, 16, 16, True, "ok"),
+        (3, "kind:new"): (None, None, None, "value_unknown", 5, None, None, None, "max_cac_unknown"),
+    }
+    assert {row.channel for place, row in rows.items() if ":" in place[1]} == {"all"}
+    assert rows[3, "region:north"].max_allowable_cac_conservative_amount == Decimal("5.83333333")  # 700 / 40 / 3
+    assert rows[3, "region:north"].budget_ceiling_conservative_amount == Decimal("58.3333")
+    assert rows[6, "search"].budget_ceiling_amount == 300  # planned as segment channel:search
+    assert [rows[month, "all"].planned_new_customers for month in (6, 7)] == [20, 40]
 
 
 def test_retention_may_cost_what_it_was_measured_to_bring(spark: SparkSession) -> None:

@@ -321,6 +321,51 @@ def test_what_is_not_defined_says_why(
         assert (row["uplift_status"], row["cuped_status"], row["best_estimate"]) == ("no_result", "no_result", "none")
 
 
+def by_hand(variant: str, values: list[int], before: list[int]) -> dict[str, Any]:
+    """The cell of a variant whose customers were worth `values`, and `before` that."""
+    y, x = ([Decimal(one) for one in amounts] for amounts in (values, before))
+    cell: dict[str, Any] = {
+        "experiment_id": "hand",
+        "variant": variant,
+        "segment_type": "all",
+        "segment_name": "all",
+        "assigned_count": len(y),
+        "immature_count": 0,
+        "customer_count": len(y),
+        "unknown_margin_count": 0,
+    }
+    for name, left, right in (("y", y, None), ("yy", y, y), ("x", x, None), ("xx", x, x), ("xy", x, y)):
+        cell[f"net_revenue_{name}"] = sum(a * b for a, b in zip(left, right or [Decimal(1)] * len(left), strict=True))
+    return cell
+
+
+def compared_by_hand(*cells: dict[str, Any]) -> dict[str, Any]:
+    [row] = result_rows(cells, ["net_revenue"], settings().experiments, AS_OF)
+    return dict(zip(EXPERIMENT_RESULTS.own_columns, row, strict=True))
+
+
+def test_a_control_that_lost_money_has_a_difference_and_no_uplift() -> None:
+    own, control = by_hand("a", [10, 20, 10, 20], [0] * 4), by_hand("control", [-10, -10, -30, -30], [0] * 4)
+    row = compared_by_hand(own, control)
+    assert (row["result_status"], row["uplift_status"], row["difference_amount"]) == ("ok", "control_not_positive", 35)
+    assert [row[f"relative_uplift{end}"] for end in ("", "_lower", "_upper")] == [None] * 3
+    # Variances 100 / 3 and 400 / 3 of four customers each.
+    reach = stats.t.ppf(0.975, (500 / 12) ** 2 / ((100 / 12) ** 2 / 3 + (400 / 12) ** 2 / 3)) * (500 / 12) ** 0.5
+    assert row["difference_lower_amount"] == pytest.approx(35 - reach)
+
+
+def test_without_anything_before_the_plain_difference_is_to_be_read() -> None:
+    own, control = by_hand("a", [10, 20, 10, 20], [0] * 4), by_hand("control", [5, 15, 5, 15], [0] * 4)
+    row = compared_by_hand(own, control)
+    assert (row["uplift_status"], row["cuped_status"], row["best_estimate"]) == ("ok", "no_history", "difference")
+    assert row["relative_uplift"] == pytest.approx(0.5)
+    figures = [name for name in row if name.startswith("cuped_") and name != "cuped_status"]
+    assert len(figures) > 5 and all(row[name] is None for name in figures)
+    assert row["adjusted_p_value"] == row["p_value"]
+    before = compared_by_hand(by_hand("a", [10, 20, 10, 20], [1, 0, 0, 0]), control)
+    assert (before["cuped_status"], before["best_estimate"]) == ("ok", "cuped")
+
+
 def test_only_types_that_the_treatment_cannot_change_are_compared() -> None:
     assert unaffected_types(settings().segments) == ["cohort", "channel"]
 

@@ -75,6 +75,7 @@ class Result:
     spend_counted: Any
     later_counted: Any
     few: list[Row]
+    undiscounted: dict[str, dict[str, Any]]
 
     def scored_by(self, segment_id: str) -> tuple[list[Row], tuple[FloatArray, FloatArray, FloatArray]]:
         """Customers of a fit, and their x, t_x and T in weeks."""
@@ -117,6 +118,11 @@ def fitted_spend(rows: list[tuple[Any, ...]]) -> Fitted[GammaGamma]:
     )
 
 
+def by_segment(rows: list[tuple[object, ...]]) -> dict[str, dict[str, Any]]:
+    """Rows of segment_predictions by segment and column."""
+    return {str(row[0]): dict(zip(SEGMENT_PREDICTIONS.columns, row, strict=True)) for row in rows}
+
+
 @pytest.fixture(scope="module")
 def result(spark_session: SparkSession) -> Iterator[Result]:
     """Fast customers are scored by their own fit, slow ones and those without a type by the pooled one."""
@@ -137,19 +143,21 @@ def result(spark_session: SparkSession) -> Iterator[Result]:
     )
     some = own.where("customer_id like '_-00_'").repartition(3)
     few = forecasts(some, distinct_pairs(some), scorers, (HORIZON,), RATE, LEVEL)
+    at_once = forecasts(some, distinct_pairs(some), scorers, (HORIZON,), 0.0, LEVEL)
+    no_rate = SETTINGS.model_copy(update={"annual_discount_rate": 0.0})
     bought = grouped.selectExpr("*", "2.0D actual_orders", "float(substr(customer_id, 3)) actual_amount")
-    rows_of_segments = segment_predictions(segment_sums(foreseen, members).toPandas(), scorers, SETTINGS, AS_OF)
     yield Result(
         cuts,
         counted_by_group(grouped, groupings),
         {row.customer_id: row for row in grouped.collect()},
         customer_predictions(foreseen, scorers, {}, SETTINGS, AS_OF).collect(),
-        {str(row[0]): dict(zip(SEGMENT_PREDICTIONS.columns, row, strict=True)) for row in rows_of_segments},
+        by_segment(segment_predictions(segment_sums(foreseen, members).toPandas(), scorers, SETTINGS, AS_OF)),
         fits,
         spend,
         counted_spend_by_group(grouped, groupings),
         counted_later_spend(bought, groupings),
         customer_predictions(few, scorers, {}, SETTINGS, AS_OF).collect(),
+        by_segment(segment_predictions(segment_sums(at_once, members).toPandas(), scorers, no_rate, AS_OF)),
     )
     spark_session.catalog.clearCache()
 
@@ -299,6 +307,16 @@ def test_residual_value_of_segments_has_the_intervals_of_a_sum(result: Result) -
         ends = (row["residual_clv_lower_amount"], row["residual_clv_upper_amount"])
         wider = [float(min(of_sum[0], of_mean[0])), float(max(of_sum[1], of_mean[1]))]
         assert list(ends) == pytest.approx(wider, rel=1e-3)
+
+
+def test_without_a_discount_there_is_no_residual_value(result: Result) -> None:
+    assert set(result.undiscounted) == set(result.segments)
+    names = [name for name in SEGMENT_PREDICTIONS.columns if name.startswith("residual_clv")]
+    assert len(names) == 5
+    for row in result.undiscounted.values():
+        assert (row["residual_status"], row["interval_status"]) == ("no_discount_rate", "ok")
+        assert [row[name] for name in names] == [None] * 5
+        assert row["predicted_clv_lower_amount"] < row["predicted_clv_amount"] < row["predicted_clv_upper_amount"]
 
 
 def test_residual_value_has_an_interval_of_its_mean(result: Result) -> None:

@@ -127,6 +127,13 @@ def test_three_definitions_stand_side_by_side(gaps: list[dict[str, Any]]) -> Non
     assert pick(few, "expected_lifetime_months", "lifetime_status") == (None, None)
 
 
+def test_a_model_that_leaves_members_out_says_so(gaps: list[dict[str, Any]]) -> None:
+    predicted: Any = {"all:all": {"predicted": 5, "probability": Decimal("1.5")}}
+    total = keyed(SEGMENT_CHURN, segment_churn(spells(), gaps, predicted, {}, CHURN, AS_OF))[("all:all",)]
+    model = ("customer_count", "model_predicted_customer_count", "model_churn_probability_sum", "model_status")
+    assert pick(total, *model) == (7, 5, Decimal("1.5"), "partly_predicted")
+
+
 def lifetimes(*spells_of_length: tuple[int, int, int]) -> Spells:
     return Spells(*(np.array(column, dtype=float) for column in zip(*spells_of_length, strict=True)))
 

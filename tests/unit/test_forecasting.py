@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +20,7 @@ from clv_lib.forecasting.existing_customers import Figures, Forecast
 from clv_lib.forecasting.new_customers import curve, new_customers
 from clv_lib.forecasting.plans import PlannedMonth, planned_months
 from clv_lib.forecasting.tables import Said, forecast_rows
-from clv_lib.models import Seasonality
+from clv_lib.models import Seasonality, sum_interval
 from clv_lib.models.seasonality import no_seasons
 from clv_lib.periods import add_months, month_end
 
@@ -251,6 +252,37 @@ def test_the_error_scale_is_what_chance_does_not_explain() -> None:
     )
     assert narrow[1][0, 0] - 100 == pytest.approx(1.96 * 3, rel=0.03)
     assert wide[1][0, 0] - 100 == pytest.approx(1.96 * 5, rel=0.05)
+
+
+def test_errors_of_the_past_widen_what_is_published() -> None:
+    ahead = Forecast((TOTAL,), (JULY, AUGUST), figures([[10.0, 10.0]]))
+    planned = new_customers([PlannedMonth(TOTAL, JULY.month, Decimal(30), None)], COHORTS, (JULY, AUGUST), FLAT)
+    tested = rows_of(ahead, planned=planned, history=[past([10, 10], [13, 8])])
+    assert {row["interval_method"] for row in tested} == {"model_and_backtest"}
+    rows = {(r["customer_group"], r["period_type"], r["forecast_month"]): r for r in tested}
+    # Squared errors 9 + 4 of months and 9 + 1 of sums, less the variances 1 + 1, over 10^2 + 10^2 and 10^2 + 20^2.
+    for period, month, mean, scale in (("month", JULY, 10, 11 / 200), ("cumulative", AUGUST, 20, 8 / 500)):
+        row = rows["existing", period, month.month]
+        assert row["error_scale"] == pytest.approx(scale**0.5)
+        for measure, level in ((measure, level) for measure in ("orders", "net", "margin") for level in (80, 95)):
+            low, high = sum_interval(np.array([mean]), np.array([1 + scale * mean**2]), level / 100)
+            found = [float(row[f"{measure}_{end}_{level}"]) for end in ("lower", "upper")]
+            assert found == pytest.approx([low[0], high[0]], abs=1e-4)
+    plain = rows_of(ahead, planned=planned)
+    assert {(row["interval_method"], row["error_scale"]) for row in plain} == {("model", None)}
+    for narrow, wide in zip(plain, tested, strict=True):
+        assert wide["net_lower_80"] < narrow["net_lower_80"] < narrow["net_upper_80"] < wide["net_upper_80"]
+
+
+def test_errors_of_orders_alone_widen_the_interval_of_orders_alone() -> None:
+    one = past([10, 10], [13, 8])
+    unknown = Figures(np.full((1, 2), np.nan), np.full((1, 2), np.nan))
+    known = {key: found if key[1] == "orders" else unknown for key, found in one.forecast.figures.items()}
+    history = [replace(one, forecast=replace(one.forecast, figures=known))]
+    ahead = Forecast((TOTAL,), (JULY, AUGUST), figures([[10.0, 10.0]]))
+    for wide, narrow in zip(rows_of(ahead, history=history), rows_of(ahead), strict=True):
+        assert (wide["interval_method"], wide["error_scale"]) == ("model_and_backtest", None)
+        assert wide["orders_upper_80"] > narrow["orders_upper_80"] and wide["net_upper_80"] == narrow["net_upper_80"]
 
 
 def test_a_segment_that_came_out_worse_than_all_customers_has_its_own_scale() -> None:
