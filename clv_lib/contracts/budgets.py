@@ -9,8 +9,7 @@ from clv_lib.contracts.types import RATIO, Field, Identity, Metric, Rule, Table
 MARKETING_BUDGETS = Table(
     name="marketing_budgets",
     layer="gold",
-    grain="one row per coming month and channel: the three months after as_of, and every month of the plans; and one"
-    " per month and segment that is planned",
+    grain="one row per month to come (the next three, and those planned) and channel or planned segment",
     key=("period_month", "channel", "segment_id"),
     partition_by=SNAPSHOT,
     fields=(

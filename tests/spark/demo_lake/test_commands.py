@@ -96,7 +96,7 @@ def test_the_same_run_again_prints_what_is_published(published: Any, clv: Comman
         assert re.search(rf"^ +{re.escape(channel)} ", said, flags=re.MULTILINE), channel
     written = json.loads(file.read_text(encoding="utf-8"))
     assert (written["status"], written["exit_code"], written["run_id"]) == ("unchanged", 0, run_id)
-    assert written["headline"]["customer_count"] == len(customers)
+    assert written["headline"]["customers"] == len(customers)
 
 
 def test_the_commands_that_the_demo_names_can_be_typed(clv: Command) -> None:
