@@ -38,14 +38,20 @@ def reported(place: str, action: str) -> Iterator[None]:
         delta_errors.MetadataChangedException,
         delta_errors.ProtocolChangedException,
     ) as error:
-        raise ConflictError(
-            "another run wrote the same table at the same time",
-            where=place,
-            found=first_line(str(error)),
-            next_step="nothing is broken; let one run end before the next one starts, and run again",
-        ) from error
+        raise conflict(place, first_line(str(error))) from error
     except (PySparkException, Py4JError) as error:
         raise _failure(str(error), place, action) from error
+
+
+def conflict(place: str, found: str, expected: str = "") -> ConflictError:
+    """The error of a table that two runs write at once."""
+    return ConflictError(
+        "another run wrote the same table at the same time",
+        where=place,
+        expected=expected,
+        found=found,
+        next_step="nothing is broken; let one run end before the next one starts, and run again",
+    )
 
 
 def _failure(text: str, place: str, action: str) -> ClvError:

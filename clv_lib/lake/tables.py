@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts.types import Table
-from clv_lib.errors import ConflictError, LakeError
+from clv_lib.errors import LakeError
 from clv_lib.lake import versions
-from clv_lib.lake.reporting import reported
+from clv_lib.lake.reporting import conflict, reported
 from clv_lib.settings.silver import SILVER_RETENTION_DAYS
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Lake:
             )
             version = self._commit_of(table, run_id)[0]
             if is_new and version > 1:
-                raise self._conflict(table, "the first rows of a new table", f"version {version}")
+                raise conflict(self.place(table), f"version {version}", "the first rows of a new table")
             return version, rows
 
     def replace_in_state(
@@ -138,17 +138,8 @@ class Lake:
             written = self._latest(table)
             if (written["userMetadata"], written["readVersion"], written["version"]) != (run_id, read, read + 1):
                 found = f"version {written['version']} written by {written['userMetadata'] or 'someone else'}"
-                raise self._conflict(table, f"version {read + 1} written by run {run_id}", found)
+                raise conflict(self.place(table), found, f"version {read + 1} written by run {run_id}")
             return int(written["version"]), rows
-
-    def _conflict(self, table: Table, expected: str, found: str) -> ConflictError:
-        return ConflictError(
-            "another run wrote the same table at the same time",
-            where=self.place(table),
-            expected=expected,
-            found=found,
-            next_step="nothing is broken; let one run end before the next one starts, and run again",
-        )
 
     def _set_back(self, table: Table, version: int) -> int:
         """The newest version; it holds the rows of the given one, to which the table is set back if need be."""
