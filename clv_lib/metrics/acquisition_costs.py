@@ -27,7 +27,6 @@ from clv_lib.metrics.catalogue import metrics_of
 from clv_lib.metrics.spend_allocation import (
     CAC_TYPES,
     UNALLOCATED,
-    first_months_of_places,
     places,
     spend_by_type,
     spend_of_places,
@@ -37,11 +36,6 @@ from clv_lib.metrics.spend_allocation import (
 _PLACE = ("channel", "campaign_name", "segment_id")
 _CUSTOMERS = ("period_month", "attribution_model", *_PLACE)
 _SPEND = (*_CUSTOMERS, "lag_months", "cac_type")
-_OF_SPEND = {
-    "spend_rows_amount": MONEY_SUM,
-    "allocated_amount": MONEY_SUM,
-    "first_spend_month": "date",
-}
 
 
 def new_customers(
@@ -80,17 +74,15 @@ def acquisition_costs(
     `lag_months` before, or nobody has one there; `spend_incomplete` if the spend of a channel with new customers is
     missing in the sum; `no_new_customers` if the spend brought none. A place spends 0 before its first row.
     """
-    typed = None if spend is None else spend_by_type(spend)
-    spent = None if typed is None else _spent(typed, won, segment_types, attribution.models, lags)
+    spent = None if spend is None else _spent(spend_by_type(spend), won, segment_types, attribution.models, lags)
     brought = _by_place(won)
     rows = _every_row(brought, spend, spent, attribution.models, lags, as_of)
     counted = rows.join(brought, on=list(_CUSTOMERS), how="left")
-    if typed is None or spent is None:
-        costs = counted.withColumns({name: F.lit(None).cast(kind) for name, kind in _OF_SPEND.items()})
+    if spent is None:
+        amounts = {name: F.lit(None).cast(MONEY_SUM) for name in ("spend_rows_amount", "allocated_amount")}
+        costs = counted.withColumns(amounts)
     else:
-        own = spent.withColumnRenamed("spend_amount", "spend_rows_amount")
-        with_own = counted.join(own, on=list(_SPEND), how="left")
-        costs = with_own.join(first_months_of_places(typed), on=["cac_type", "channel", "campaign_name"], how="left")
+        costs = counted.join(spent.withColumnRenamed("spend_amount", "spend_rows_amount"), on=list(_SPEND), how="left")
     return _with_figures(costs, attribution.chosen, lags[0], as_of).select(*ACQUISITION_COSTS.columns)
 
 
@@ -171,10 +163,11 @@ def _with_spend(rows: DataFrame) -> DataFrame:
     month, level = ("period_month", "lag_months", "cac_type"), F.col("level")
     of_month, of_channel = Window.partitionBy(*month), Window.partitionBy(*month, "channel")
     has_rows = F.col("spend_rows_amount").isNotNull()
-    has_begun = F.col("first_spend_month") < F.add_months("period_month", -F.col("lag_months"))
-    lacks = ~has_rows & F.coalesce(has_begun, F.lit(False)) & level.isin("channel", "campaign")
+    earlier = Window.partitionBy(*_SPEND[1:]).orderBy("period_month").rowsBetween(Window.unboundedPreceding, -1)
+    followed = rows.withColumn("has_begun", F.count("spend_rows_amount").over(earlier) > 0)
+    lacks = ~has_rows & F.col("has_begun") & level.isin("channel", "campaign")
     is_channel = lacks & (level == "channel")
-    judged = rows.withColumns(
+    judged = followed.withColumns(
         {
             "is_reported": F.bool_or(has_rows).over(of_month),
             "is_incomplete": F.bool_or(is_channel & (F.col("new_customer_count") > 0)).over(of_month),

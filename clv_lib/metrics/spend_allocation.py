@@ -63,16 +63,6 @@ def spend_of_places(typed: DataFrame, models: Sequence[str], lags: Sequence[int]
     return _moved(summed, models, lags).withColumns(nothing)
 
 
-def first_months_of_places(typed: DataFrame) -> DataFrame:
-    """The month in which spend of a campaign, of a channel and in total is recorded for the first time.
-
-    Grain: `cac_type, channel, campaign_name` of `spend_by_type`; `first_spend_month`.
-    """
-    placed = typed.select("spend_month", "cac_type", F.inline(places()))
-    first = F.min("spend_month").alias("first_spend_month")
-    return placed.groupBy("cac_type", "channel", "campaign_name").agg(first)
-
-
 def spend_of_segments(
     typed: DataFrame, new_customers: DataFrame, segment_types: Sequence[str], models: Sequence[str], lags: Sequence[int]
 ) -> DataFrame:

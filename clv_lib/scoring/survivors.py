@@ -48,7 +48,7 @@ def survivors(
 ) -> DataFrame:
     """The survivor table of every PAIR of `pairs` by the fit of its group, as a struct `survivor`.
 
-    Grain: PAIR and horizon_days. Without a discount rate what is residual is NULL: the sum over an infinite horizon may
+    Grain: PAIR and horizon_days. Without a discount rate what is residual is NaN: the sum over an infinite horizon may
     be infinite.
     """
     horizons = tuple(horizons_days)
@@ -92,7 +92,7 @@ def unpacked(rows: pd.DataFrame) -> tuple[SurvivorTable, Residual]:
     numbers, rest = figures[:, : len(_NUMBERS) + len(_RESIDUAL)].T, figures[:, len(_NUMBERS) + len(_RESIDUAL) :]
     gradients = np.split(rest, 3, axis=1)
     table = SurvivorTable(
-        **dict(zip(_NUMBERS, numbers, strict=False)),
+        **dict(zip(_NUMBERS, numbers[: len(_NUMBERS)], strict=True)),
         mean_gradient=gradients[0],
         discounted_gradient=gradients[1],
         quantiles=_matrix(rows["quantiles"], _QUANTILE).astype(np.int64),
