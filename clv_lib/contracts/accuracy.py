@@ -200,7 +200,7 @@ PREDICTION_GROUPINGS = Table(
         status(
             "fit_used", "Whose fit said the group's figures; mixed: some groups their own.", "own", "pooled", "mixed"
         ),
-        Field("fit_status", "string", "converged, or why the group's own fit is not used; NULL for all customers."),
+        Field("fit_status", "string", "As in model_fits, of the group's own fit; NULL for all customers."),
         figure("actual_value", "Days with orders in the horizon, or their value."),
         *(
             figure(f"{who}_{name}", f"{meaning} {by}")

@@ -262,9 +262,14 @@ MODEL_FITS = Table(
             "sampled_share > 0 and sampled_share <= 1",
         ),
         Field("spend_correlation", "double", "Gamma-Gamma only: correlation of x and mean value, which it takes as 0."),
-        Field("is_converged", "boolean", "The optimiser reached an interior optimum.", required=True),
+        Field("is_converged", "boolean", "There is an optimum that may be used, see fit_status.", required=True),
         Field("gradient_norm", "double", "Norm of the gradient of the mean log-likelihood."),
-        Field("fit_status", "string", "converged, or why the fit is not used.", required=True),
+        Field(
+            "fit_status",
+            "string",
+            "converged; mean_constrained: Gamma-Gamma with the observed mean; or why the fit is not used.",
+            required=True,
+        ),
         Field("is_published_model", "boolean", "customer_predictions come from this fit.", required=True),
         Field(
             "selection_reason",

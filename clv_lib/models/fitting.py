@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -13,12 +13,16 @@ from scipy import optimize
 from clv_lib.models.sufficient_statistics import FloatArray, TransactionStatistics, as_floats
 
 CONVERGED = "converged"
+MEAN_CONSTRAINED = "mean_constrained"
 NOT_CONVERGED = "not_converged"
 AT_BOUND = "at_bound"
 WORSE_THAN_NBD = "worse_than_nbd"
 INFINITE_MEAN_SPEND = "infinite_mean_spend"
 TOO_FEW_CUSTOMERS = "too_few_customers"
 NO_REPEAT_PURCHASES = "no_repeat_purchases"
+
+USABLE = (CONVERGED, MEAN_CONSTRAINED)
+"""With any other status there is no model: nothing is scored by it."""
 
 LOG_BOUND = 10.0
 GRADIENT_TOLERANCE = 1e-6
@@ -30,10 +34,11 @@ ModelT_co = TypeVar("ModelT_co", covariant=True)
 
 @dataclass(frozen=True)
 class Fitted(Generic[ModelT_co]):
-    """An estimate with its evidence. `model` is None unless `status` is 'converged': nothing else may be scored.
+    """An estimate with its evidence. `model` is None unless `status` is one of USABLE: nothing else may be scored.
 
-    parameters, standard_errors: natural scale, in the order of parameter_names (NaN where undefined); covariance:
-    matrix of the parameters, from the analytic Hessian in their logarithms by the delta method; log_likelihood: total
+    parameters, standard_errors: natural scale, in the order of parameter_names (NaN where undefined, or where the
+    parameter was held); covariance: matrix of the parameters, from the analytic Hessian in their logarithms by the
+    delta method, 0 for a parameter that was held; log_likelihood: total
     over customers, in the unit of the statistics; gradient_norm: largest absolute derivative of the mean
     log-likelihood with respect to a log-parameter.
     """
@@ -53,13 +58,13 @@ class Fitted(Generic[ModelT_co]):
     @property
     def converged(self) -> bool:
         """Whether the estimate may be used."""
-        return self.status == CONVERGED
+        return self.status in USABLE
 
     @property
     def standard_errors(self) -> FloatArray:
         """Standard error of each parameter."""
-        errors: FloatArray = np.sqrt(np.diag(self.covariance))
-        return errors
+        variances = np.diag(self.covariance)
+        return as_floats(np.sqrt(np.where(variances > 0, variances, np.nan)))
 
     @property
     def log_covariance(self) -> FloatArray:
@@ -101,6 +106,29 @@ class Likelihood:
         parameters = np.exp(log_parameters)
         matrix = -self.hessian(parameters) * np.outer(parameters, parameters) / self.weight
         return as_floats((matrix + matrix.T) / 2 + np.diag(gradient))
+
+
+def held(likelihood: Likelihood, values: Mapping[int, float]) -> Likelihood:
+    """The same problem with some of its scaled parameters held at values: one in the others, in their order."""
+    free = [number for number in range(len(likelihood.units)) if number not in values]
+
+    def whole(parameters: FloatArray) -> FloatArray:
+        every = np.empty(len(likelihood.units))
+        every[free], every[list(values)] = parameters, list(values.values())
+        return every
+
+    def evaluate(parameters: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = likelihood.evaluate(whole(parameters))
+        return value, gradient[free]
+
+    return replace(
+        likelihood,
+        evaluate=evaluate,
+        hessian=lambda parameters: as_floats(likelihood.hessian(whole(parameters))[np.ix_(free, free)]),
+        units=likelihood.units[free],
+        starts=tuple(dict.fromkeys(tuple(start[number] for number in free) for start in likelihood.starts)),
+        sample=None,
+    )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +15,13 @@ from clv_lib.models.curvature import symmetric
 from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, SpendStatistics, as_floats
 
 _STARTS = ((2.0, 3.0, 2.0), (1.0, 1.5, 0.5), (6.0, 4.0, 0.5), (0.5, 8.0, 10.0), (20.0, 20.0, 1.0))
+_CONSTRAINED_STARTS = tuple((p, q - 1) for p, q, _ in _STARTS)
+
+LARGEST_SHAPE = 1e4
+"""Where p or q - 1 is held if the likelihood rises without end: values then have a standard deviation of 1 %."""
+
+MOST_TIMES_THE_MEAN = 2.0
+"""A population mean of more than so many times the mean that was observed is said by the tail, not by customers."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,13 @@ class GammaGamma:
 
     @classmethod
     def fit(cls, statistics: SpendStatistics, *, minimum_customers: int = 1) -> fitting.Fitted[GammaGamma]:
-        """Estimate p, q, v; q <= 1 is reported as 'infinite_mean_spend' and gives no model."""
+        """Estimate p, q, v.
+
+        Where that gives no finite mean that is near the observed one (q at most 1, or hardly above it: a heavy tail, as
+        of a few companies among consumers), or no peak (values that hardly differ), the mean is given instead: p and q
+        are estimated with p v / (q - 1) equal to the mean over customers, and with p and q - 1 up to LARGEST_SHAPE. The
+        status is then 'mean_constrained'.
+        """
         rows = statistics.distinct()
         counts = statistics.customer_count, len(rows)
         if statistics.customer_count < max(minimum_customers, 1):
@@ -49,12 +63,18 @@ class GammaGamma:
         likelihood = fitting.Likelihood(surface.evaluate, surface.hessian, total_weight, units, log_scale, _STARTS)
         optimum = fitting.maximise(likelihood)
         parameters, covariance, total = fitting.natural_scale(likelihood, optimum)
-        finite = optimum.status != fitting.CONVERGED or parameters[1] > 1
-        status = optimum.status if finite else fitting.INFINITE_MEAN_SPEND
-        model = cls(*map(float, parameters)) if status == fitting.CONVERGED else None
+        status, gradient_norm = optimum.status, optimum.gradient_norm
+        if status != fitting.CONVERGED or not _has_mean_near(parameters, surface.mean * scale):
+            status = fitting.INFINITE_MEAN_SPEND if status == fitting.CONVERGED else status
+            found = _with_observed_mean(surface)
+            if found is not None:
+                status, gradient_norm = fitting.MEAN_CONSTRAINED, found.gradient_norm
+                parameters, total = found.parameters * units, found.log_likelihood + log_scale
+                covariance = found.log_covariance * np.outer(parameters, parameters)
+        model = cls(*map(float, parameters)) if status in fitting.USABLE else None
         return fitting.Fitted(
             cls.name, cls.parameter_names, status, model, parameters, covariance, total, *counts,
-            optimum.gradient_norm, optimum.evaluations,
+            gradient_norm, optimum.evaluations,
         )  # fmt: skip
 
     @property
@@ -141,7 +161,10 @@ class SpendMoments:
 
 
 class _Likelihood:
-    """Total log-likelihood and gradient in (p, q, v) over distinct (x, m), spend divided by scale."""
+    """Total log-likelihood and gradient in (p, q, v) over distinct (x, m), spend divided by scale.
+
+    mean, variance_of_mean: of m over customers, divided by scale.
+    """
 
     def __init__(self, rows: DistinctRows, scale: float) -> None:
         frequency, mean = rows.columns
@@ -150,6 +173,9 @@ class _Likelihood:
         self.weight_of_x = np.bincount(self.code, rows.weight, len(self.x))
         self.log_spent_of_x = np.bincount(self.code, rows.weight * np.log(self.spent), len(self.x))
         self.log_mean = float(np.sum(rows.weight * np.log(mean.values / scale)[mean.code]))
+        values, self.total_weight = mean.rows / scale, float(np.sum(rows.weight))
+        self.mean = float(np.sum(rows.weight * values)) / self.total_weight
+        self.variance_of_mean = float(np.sum(rows.weight * (values - self.mean) ** 2)) / self.total_weight**2
 
     def evaluate(self, parameters: FloatArray) -> tuple[float, FloatArray]:
         """ll = -ln B(px, q) + q ln v + px ln(xm) - (px + q) ln(xm + v) - ln m, summed with weights."""
@@ -176,3 +202,88 @@ class _Likelihood:
             (np.sum(weight * (both - before)), total / v - np.sum(inverse)),
             (np.sum((p * x + q) * square) - total * q / v**2,),
         )
+
+
+def _has_mean_near(parameters: FloatArray, mean: float) -> bool:
+    """Whether the population mean is finite, and not far above the mean that was observed."""
+    p, q, v = map(float, parameters)
+    return q > 1 and p * v / (q - 1) <= MOST_TIMES_THE_MEAN * mean
+
+
+@dataclass(frozen=True)
+class _Constrained:
+    """An estimate with the observed mean, spend divided by scale; log_covariance of ln p, ln q and ln v."""
+
+    parameters: FloatArray
+    log_covariance: FloatArray
+    log_likelihood: float
+    gradient_norm: float
+
+
+class _WithObservedMean:
+    """Log-likelihood in p and e = q - 1, with v = mean e / p."""
+
+    def __init__(self, surface: _Likelihood) -> None:
+        self.surface = surface
+
+    def parameters(self, p: float, e: float) -> FloatArray:
+        """p, q and v."""
+        return np.array([p, 1 + e, self.surface.mean * e / p])
+
+    def evaluate(self, parameters: FloatArray) -> tuple[float, FloatArray]:
+        """Total and gradient, by the chain rule."""
+        value, gradient = self.surface.evaluate(self.parameters(*parameters))
+        return value, gradient @ self._derivatives(*parameters)
+
+    def hessian(self, parameters: FloatArray) -> FloatArray:
+        """Second derivatives; v is no linear function of p and e."""
+        p, e = parameters
+        every, by_parameter = self.parameters(p, e), self._derivatives(p, e)
+        by_v = self.surface.evaluate(every)[1][2]
+        of_v = symmetric((2 * every[2] / p**2, -self.surface.mean / p**2), (0.0,))
+        return as_floats(by_parameter.T @ self.surface.hessian(every) @ by_parameter + by_v * of_v)
+
+    def log_covariance(self, e: float, of_both: FloatArray) -> FloatArray:
+        """Of ln p, ln q and ln v, given that of ln p and ln e; the mean is an estimate, too."""
+        by_log = np.array([[1.0, 0.0], [0.0, e / (1 + e)], [-1.0, 1.0]])
+        of_mean = np.zeros((3, 3))
+        of_mean[2, 2] = self.surface.variance_of_mean / self.surface.mean**2
+        return as_floats(by_log @ of_both @ by_log.T + of_mean)
+
+    def _derivatives(self, p: float, e: float) -> FloatArray:
+        """Of p, q and v in p and e."""
+        return np.array([[1.0, 0.0], [0.0, 1.0], [-self.surface.mean * e / p**2, self.surface.mean / p]])
+
+
+def _with_observed_mean(surface: _Likelihood) -> _Constrained | None:
+    """The best p and q with the observed mean; a shape is held at its limit where the likelihood rises towards it."""
+    tied = _WithObservedMean(surface)
+    weight = surface.total_weight
+    likelihood = fitting.Likelihood(tied.evaluate, tied.hessian, weight, np.ones(2), 0.0, _CONSTRAINED_STARTS)
+    found = [
+        estimate
+        for held in ({}, {0: LARGEST_SHAPE}, {1: LARGEST_SHAPE}, {0: LARGEST_SHAPE, 1: LARGEST_SHAPE})
+        if (estimate := _constrained(tied, likelihood, held)) is not None
+    ]
+    return max(found, key=lambda estimate: estimate.log_likelihood, default=None)
+
+
+def _constrained(
+    tied: _WithObservedMean, likelihood: fitting.Likelihood, held: Mapping[int, float]
+) -> _Constrained | None:
+    """The optimum with shapes held; None without one below the limits, or if it lies below what is held."""
+    free = [number for number in range(2) if number not in held]
+    shapes, of_both = np.full(2, LARGEST_SHAPE), np.zeros((2, 2))
+    if free:
+        optimum = fitting.maximise(fitting.held(likelihood, held))
+        if optimum.status != fitting.CONVERGED:
+            return None
+        shapes[free] = np.exp(optimum.log_parameters)
+        of_both[np.ix_(free, free)] = np.linalg.inv(optimum.hessian) / likelihood.weight
+    downhill, gradient = likelihood.descend(np.log(shapes))
+    if (shapes > LARGEST_SHAPE).any() or (gradient[list(held)] > 0).any():
+        return None
+    p, e = map(float, shapes)
+    norm = float(np.abs(gradient[free]).max(initial=0.0))
+    covariance = tied.log_covariance(e, of_both)
+    return _Constrained(tied.parameters(p, e), covariance, -downhill * likelihood.weight, norm)

@@ -146,12 +146,14 @@ def _fit_lines(rows: list[Row]) -> list[str]:
     estimated = [row for row in rows if row["estimate"] is not None]
     if not estimated:
         return wrapped(f"not used: {first['fit_status']} ({basis})", head)
-    listed = ", ".join(
-        f"{row['parameter']} {significant(row['estimate'])} ± {significant(row['standard_error'], 2)}"
-        for row in estimated
-    )
-    state = "converged" if first["is_converged"] else f"not used: {first['fit_status']}"
+    listed = ", ".join(f"{row['parameter']} {significant(row['estimate'])} {_error(row)}" for row in estimated)
+    state = first["fit_status"] if first["is_converged"] else f"not used: {first['fit_status']}"
     return wrapped(f"{listed}; log-likelihood {first['log_likelihood']:,.1f}, {basis}, {state}", head)
+
+
+def _error(row: Row) -> str:
+    error = row["standard_error"]
+    return "(held)" if error is None and row["is_converged"] else f"± {significant(error, 2)}"
 
 
 def quality(spark: SparkSession) -> list[str]:

@@ -177,21 +177,6 @@ def test_customers_who_never_leave_put_the_fit_on_its_bound(model: type[BgNbd]) 
     assert (fitted.status, fitted.model) == ("at_bound", None)
 
 
-def test_infinite_mean_spend_is_refused() -> None:
-    frequency = np.random.default_rng(8).geometric(0.3, 5_000).astype(float)
-    mean, _ = simulate_spend((2.0, 0.7, 10.0), frequency, 9)
-    fitted = GammaGamma.fit(SpendStatistics.unweighted(frequency, mean))
-    assert (fitted.status, fitted.model) == ("infinite_mean_spend", None)
-    assert fitted.parameters[1] == pytest.approx(0.7, abs=0.1)
-    with pytest.raises(ValueError, match="q > 1"):
-        GammaGamma(*fitted.parameters)
-
-
-def test_identical_spend_does_not_pass_as_an_estimate() -> None:
-    fitted = GammaGamma.fit(SpendStatistics.unweighted(np.full(200, 3.0), np.full(200, 25.0)))
-    assert not fitted.converged and fitted.model is None
-
-
 @pytest.mark.parametrize(
     ("row", "reason"),
     [

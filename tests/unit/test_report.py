@@ -125,6 +125,11 @@ def test_a_fit_shows_estimates_with_errors() -> None:
     )
 
 
+def test_a_parameter_that_was_held_has_no_error() -> None:
+    text = " ".join(_fit_lines([_parameter("p", standard_error=None, fit_status="mean_constrained")]))
+    assert "p 0.2426 (held); " in text and text.endswith("2,357 customers, mean_constrained")
+
+
 def test_a_fit_that_is_not_used_says_why() -> None:
     failed = {"estimate": None, "standard_error": None, "log_likelihood": None, "is_converged": False}
     lines = _fit_lines([_parameter("r", **failed, fit_status="too_few_customers", customer_count=12)])

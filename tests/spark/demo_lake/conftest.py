@@ -41,8 +41,7 @@ SEASON = (0.85, 0.75, 0.90, 1.00, 1.20, 1.06, 0.65, 0.65, 1.00, 1.15, 1.35, 1.44
 """Quiet summers and a strong Christmas: seasons that the orders of 300 customers can show, unlike those of the demo.
 
 The history has as many operational days as with those, so the customers, and who of them is alive, are the same. What
-they spend is drawn anew: with most other seasons Gamma-Gamma of so few companies and consumers together ends at a
-bound, and no value is predicted.
+they spend is drawn anew.
 """
 
 PARAMETERS = DemoParameters(customers=300, season=SEASON)
