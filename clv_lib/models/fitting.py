@@ -13,6 +13,7 @@ from scipy import optimize
 from clv_lib.models.sufficient_statistics import FloatArray, TransactionStatistics, as_floats
 
 CONVERGED = "converged"
+HOMOGENEOUS_DROPOUT = "homogeneous_dropout"
 MEAN_CONSTRAINED = "mean_constrained"
 NOT_CONVERGED = "not_converged"
 AT_BOUND = "at_bound"
@@ -21,7 +22,7 @@ INFINITE_MEAN_SPEND = "infinite_mean_spend"
 TOO_FEW_CUSTOMERS = "too_few_customers"
 NO_REPEAT_PURCHASES = "no_repeat_purchases"
 
-USABLE = (CONVERGED, MEAN_CONSTRAINED)
+USABLE = (CONVERGED, HOMOGENEOUS_DROPOUT, MEAN_CONSTRAINED)
 """With any other status there is no model: nothing is scored by it."""
 
 LOG_BOUND = 10.0
@@ -110,25 +111,50 @@ class Likelihood:
 
 def held(likelihood: Likelihood, values: Mapping[int, float]) -> Likelihood:
     """The same problem with some of its scaled parameters held at values: one in the others, in their order."""
-    free = [number for number in range(len(likelihood.units)) if number not in values]
-
-    def whole(parameters: FloatArray) -> FloatArray:
-        every = np.empty(len(likelihood.units))
-        every[free], every[list(values)] = parameters, list(values.values())
-        return every
+    free = _free(likelihood, values)
 
     def evaluate(parameters: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = likelihood.evaluate(whole(parameters))
+        value, gradient = likelihood.evaluate(_whole(likelihood, values, parameters))
         return value, gradient[free]
+
+    def hessian(parameters: FloatArray) -> FloatArray:
+        return as_floats(likelihood.hessian(_whole(likelihood, values, parameters))[np.ix_(free, free)])
 
     return replace(
         likelihood,
         evaluate=evaluate,
-        hessian=lambda parameters: as_floats(likelihood.hessian(whole(parameters))[np.ix_(free, free)]),
+        hessian=hessian,
         units=likelihood.units[free],
         starts=tuple(dict.fromkeys(tuple(start[number] for number in free) for start in likelihood.starts)),
-        sample=None,
+        sample=None if likelihood.sample is None else held(likelihood.sample, values),
     )
+
+
+def rises_beyond(likelihood: Likelihood, values: Mapping[int, float], optimum: Optimum) -> bool:
+    """Whether the likelihood would be higher with larger values than those at which parameters were held."""
+    _, gradient = likelihood.descend(np.log(_whole(likelihood, values, np.exp(optimum.log_parameters))))
+    return bool((gradient[list(values)] <= 0).all())
+
+
+def natural_scale_of_held(
+    likelihood: Likelihood, values: Mapping[int, float], optimum: Optimum
+) -> tuple[FloatArray, FloatArray, float]:
+    """As `natural_scale` of the problem without the values; the optimum is that of `held`."""
+    of_free, covariance_of_free, total = natural_scale(held(likelihood, values), optimum)
+    free, covariance = _free(likelihood, values), np.zeros((len(likelihood.units),) * 2)
+    covariance[np.ix_(free, free)] = covariance_of_free
+    at_values = {number: value * float(likelihood.units[number]) for number, value in values.items()}
+    return _whole(likelihood, at_values, of_free), covariance, total
+
+
+def _free(likelihood: Likelihood, values: Mapping[int, float]) -> list[int]:
+    return [number for number in range(len(likelihood.units)) if number not in values]
+
+
+def _whole(likelihood: Likelihood, values: Mapping[int, float], of_free: FloatArray) -> FloatArray:
+    every = np.empty(len(likelihood.units))
+    every[_free(likelihood, values)], every[list(values)] = of_free, list(values.values())
+    return every
 
 
 @dataclass(frozen=True)

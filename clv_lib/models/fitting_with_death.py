@@ -26,13 +26,16 @@ def fit_with_death(
     names: tuple[str, tuple[str, ...]],
     problem: Problem,
     leaving_starts: tuple[tuple[float, float], ...],
+    alike: tuple[int, float],
     statistics: TransactionStatistics,
     minimum_customers: int,
 ) -> fitting.Fitted[ModelT]:
     """Estimate a model of four parameters, of which the first two are r and alpha of the NBD.
 
     `names` are those of the model and its parameters; `leaving_starts` the last two parameters, in scaled time, from
-    which the search starts in turn. Above 100,000 distinct rows it starts from the optimum of a part of them.
+    which the search starts in turn. Above 100,000 distinct rows it starts from the optimum of a part of them. Where the
+    likelihood has no peak, since customers hardly differ in how they leave, the parameter of the number in `alike` is
+    held at the value beside it, and the status is 'homogeneous_dropout'.
     """
     rows = statistics.distinct()
     counts = statistics.customer_count, len(rows)
@@ -46,10 +49,26 @@ def fit_with_death(
     likelihood = problem(rows, scale, starts)
     if len(rows) > _SAMPLED_ABOVE:
         likelihood = replace(likelihood, sample=problem(rows.thinned(_SAMPLE_ROWS), scale, starts))
-    optimum = fitting.maximise(likelihood)
+    optimum, values = fitting.maximise(likelihood), dict([alike])
+    if optimum.status != fitting.CONVERGED:
+        near = replace(likelihood, starts=tuple((*start[:2], *_scaled(start[2:], alike)) for start in starts))
+        found = fitting.maximise(fitting.held(near, values))
+        if found.status == fitting.CONVERGED and fitting.rises_beyond(near, values, found):
+            optimum = replace(found, status=fitting.HOMOGENEOUS_DROPOUT)
     status = fitting.WORSE_THAN_NBD if fitting.is_worse(optimum, without_death) else optimum.status
-    parameters, covariance, total = fitting.natural_scale(likelihood, optimum)
-    fitted = model(*map(float, parameters)) if status == fitting.CONVERGED else None
+    is_held = optimum.status == fitting.HOMOGENEOUS_DROPOUT
+    parameters, covariance, total = (
+        fitting.natural_scale_of_held(likelihood, values, optimum)
+        if is_held
+        else fitting.natural_scale(likelihood, optimum)
+    )
+    fitted = model(*map(float, parameters)) if status in fitting.USABLE else None
     return fitting.Fitted(
         *names, status, fitted, parameters, covariance, total, *counts, optimum.gradient_norm, optimum.evaluations
     )
+
+
+def _scaled(leaving: tuple[float, ...], alike: tuple[int, float]) -> tuple[float, ...]:
+    """The last two parameters in the same ratio, one of them at the value of `alike`."""
+    number, value = alike
+    return tuple(one * value / leaving[number - 2] for one in leaving)

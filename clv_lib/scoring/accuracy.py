@@ -11,7 +11,6 @@ import pandas as pd
 
 from clv_lib.contracts.accuracy import BASELINES, BY_GROUP, PREDICTION_ACCURACY
 from clv_lib.models import (
-    CONVERGED,
     Cells,
     Fitted,
     normalised_gini,
@@ -215,7 +214,7 @@ def choose(fits: Fits, rows: Sequence[Mapping[str, Any]], settings: Predictions)
     if settings.model != AUTO:
         others = dict.fromkeys(fits.candidates, "not asked for: the configuration names another model")
         return Choice(settings.model, {**others, settings.model: "named by the configuration"})
-    usable = [name for name in PREFERENCE if fits.candidates[name].status == CONVERGED]
+    usable = [name for name in PREFERENCE if fits.candidates[name].converged]
     if not usable:
         return Choice(PREFERENCE[0], {name: f"not usable: {fit.status}" for name, fit in fits.candidates.items()})
     errors = _errors(rows, usable)
@@ -227,7 +226,7 @@ def choose(fits: Fits, rows: Sequence[Mapping[str, Any]], settings: Predictions)
         nowhere = "no candidate usable on the holdout" if rows else "no holdout to compare on"
         reasons = {other: f"{'highest' if other == name else 'lower'} likelihood; {nowhere}" for other in usable}
     unusable = {
-        other: "not usable on a holdout" if fit.status == CONVERGED else f"not usable: {fit.status}"
+        other: "not usable on a holdout" if fit.converged else f"not usable: {fit.status}"
         for other, fit in fits.candidates.items()
         if other not in reasons
     }
