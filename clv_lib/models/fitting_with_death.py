@@ -46,12 +46,11 @@ def fit_with_death(
     _, without_death = Nbd.search(PurchaseSums(rows, scale), scale)
     r, alpha = map(float, np.exp(without_death.log_parameters))
     starts = tuple((r, alpha, *leaving) for leaving in leaving_starts)
-    likelihood = problem(rows, scale, starts)
-    if len(rows) > _SAMPLED_ABOVE:
-        likelihood = replace(likelihood, sample=problem(rows.thinned(_SAMPLE_ROWS), scale, starts))
+    likelihood = _with_sample(problem, rows, scale, starts)
     optimum, values = fitting.maximise(likelihood), dict([alike])
     if optimum.status != fitting.CONVERGED:
-        near = replace(likelihood, starts=tuple((*start[:2], *_scaled(start[2:], alike)) for start in starts))
+        near_limit = tuple((r, alpha, *_scaled(leaving, alike)) for leaving in leaving_starts)
+        near = _with_sample(problem, rows, scale, near_limit)
         found = fitting.maximise(fitting.held(near, values))
         if found.status == fitting.CONVERGED and fitting.rises_beyond(near, values, found):
             optimum = replace(found, status=fitting.HOMOGENEOUS_DROPOUT)
@@ -66,6 +65,13 @@ def fit_with_death(
     return fitting.Fitted(
         *names, status, fitted, parameters, covariance, total, *counts, optimum.gradient_norm, optimum.evaluations
     )
+
+
+def _with_sample(problem: Problem, rows: DistinctRows, scale: float, starts: Starts) -> fitting.Likelihood:
+    likelihood = problem(rows, scale, starts)
+    if len(rows) <= _SAMPLED_ABOVE:
+        return likelihood
+    return replace(likelihood, sample=problem(rows.thinned(_SAMPLE_ROWS), scale, starts))
 
 
 def _scaled(leaving: tuple[float, ...], alike: tuple[int, float]) -> tuple[float, ...]:
