@@ -139,7 +139,7 @@ def rises_beyond(likelihood: Likelihood, values: Mapping[int, float], optimum: O
 def natural_scale_of_held(
     likelihood: Likelihood, values: Mapping[int, float], optimum: Optimum
 ) -> tuple[FloatArray, FloatArray, float]:
-    """As `natural_scale` of the problem without the values; the optimum is that of `held`."""
+    """As `natural_scale` for the optimum of `held`: of all parameters, those that were held without covariance."""
     of_free, covariance_of_free, total = natural_scale(held(likelihood, values), optimum)
     free, covariance = _free(likelihood, values), np.zeros((len(likelihood.units),) * 2)
     covariance[np.ix_(free, free)] = covariance_of_free

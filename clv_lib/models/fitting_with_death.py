@@ -47,20 +47,15 @@ def fit_with_death(
     r, alpha = map(float, np.exp(without_death.log_parameters))
     starts = tuple((r, alpha, *leaving) for leaving in leaving_starts)
     likelihood = _with_sample(problem, rows, scale, starts)
-    optimum, values = fitting.maximise(likelihood), dict([alike])
+    optimum, values = fitting.maximise(likelihood), dict[int, float]()
     if optimum.status != fitting.CONVERGED:
         near_limit = tuple((r, alpha, *_scaled(leaving, alike)) for leaving in leaving_starts)
         near = _with_sample(problem, rows, scale, near_limit)
-        found = fitting.maximise(fitting.held(near, values))
-        if found.status == fitting.CONVERGED and fitting.rises_beyond(near, values, found):
-            optimum = replace(found, status=fitting.HOMOGENEOUS_DROPOUT)
+        found = fitting.maximise(fitting.held(near, dict([alike])))
+        if found.status == fitting.CONVERGED and fitting.rises_beyond(near, dict([alike]), found):
+            optimum, values = replace(found, status=fitting.HOMOGENEOUS_DROPOUT), dict([alike])
     status = fitting.WORSE_THAN_NBD if fitting.is_worse(optimum, without_death) else optimum.status
-    is_held = optimum.status == fitting.HOMOGENEOUS_DROPOUT
-    parameters, covariance, total = (
-        fitting.natural_scale_of_held(likelihood, values, optimum)
-        if is_held
-        else fitting.natural_scale(likelihood, optimum)
-    )
+    parameters, covariance, total = fitting.natural_scale_of_held(likelihood, values, optimum)
     fitted = model(*map(float, parameters)) if status in fitting.USABLE else None
     return fitting.Fitted(
         *names, status, fitted, parameters, covariance, total, *counts, optimum.gradient_norm, optimum.evaluations
