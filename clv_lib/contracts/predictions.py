@@ -267,8 +267,8 @@ MODEL_FITS = Table(
         Field(
             "fit_status",
             "string",
-            "converged, homogeneous_dropout (b or s held), mean_constrained (Gamma-Gamma with the observed mean), or"
-            " why the fit is not used.",
+            "converged, homogeneous (r, b or s held), mean_constrained (Gamma-Gamma with the observed mean), or why the"
+            " fit is not used.",
             required=True,
         ),
         Field("is_published_model", "boolean", "customer_predictions come from this fit.", required=True),

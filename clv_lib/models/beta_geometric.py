@@ -28,9 +28,6 @@ from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, Trans
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_ALIKE = (3, 1e3)
-"""b where customers hardly differ in their chance to leave, which then has a standard deviation of at most 1.6 %."""
-
 _LEAVING_STARTS = ((1.0, 2.5), (0.1, 1.0), (5.0, 5.0), (0.5, 0.1), (0.05, 20.0))
 
 
@@ -54,10 +51,10 @@ class BetaGeometric:
 
     @classmethod
     def fit(cls, statistics: TransactionStatistics, *, minimum_customers: int = 1) -> fitting.Fitted[Self]:
-        """Estimate r, alpha, a, b; with b held where customers hardly differ in their chance to leave."""
+        """Estimate r, alpha, a, b; r or b is held where customers hardly differ (status 'homogeneous')."""
         problem = partial(_problem, int(cls.first_purchase_may_be_last))
         names = cls.name, cls.parameter_names
-        return fit_with_death(cls, names, problem, _LEAVING_STARTS, _ALIKE, statistics, minimum_customers)
+        return fit_with_death(cls, names, problem, _LEAVING_STARTS, 3, statistics, minimum_customers)
 
     def log_likelihood(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
         """Log-likelihood of each row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -13,7 +13,7 @@ from scipy import optimize
 from clv_lib.models.sufficient_statistics import FloatArray, TransactionStatistics, as_floats
 
 CONVERGED = "converged"
-HOMOGENEOUS_DROPOUT = "homogeneous_dropout"
+HOMOGENEOUS = "homogeneous"
 MEAN_CONSTRAINED = "mean_constrained"
 NOT_CONVERGED = "not_converged"
 AT_BOUND = "at_bound"
@@ -22,8 +22,11 @@ INFINITE_MEAN_SPEND = "infinite_mean_spend"
 TOO_FEW_CUSTOMERS = "too_few_customers"
 NO_REPEAT_PURCHASES = "no_repeat_purchases"
 
-USABLE = (CONVERGED, HOMOGENEOUS_DROPOUT, MEAN_CONSTRAINED)
+USABLE = (CONVERGED, HOMOGENEOUS, MEAN_CONSTRAINED)
 """With any other status there is no model: nothing is scored by it."""
+
+LARGEST = 1e3
+"""Where r, b or s is held if customers hardly differ: rates then have a standard deviation of 3 %, chances of 1.6 %."""
 
 LOG_BOUND = 10.0
 GRADIENT_TOLERANCE = 1e-6
@@ -128,6 +131,35 @@ def held(likelihood: Likelihood, values: Mapping[int, float]) -> Likelihood:
         starts=tuple(dict.fromkeys(tuple(start[number] for number in free) for start in likelihood.starts)),
         sample=None if likelihood.sample is None else held(likelihood.sample, values),
     )
+
+
+def at_limits(
+    likelihood: Likelihood, limits: Sequence[Mapping[int, float]]
+) -> tuple[Optimum, Mapping[int, float]] | None:
+    """The best optimum of `held` with one of the limits, and that limit; its status is HOMOGENEOUS.
+
+    Parameters 0 and 1, and 2 and 3, are pairs: one grows in proportion to the other where customers hardly differ. None
+    where the likelihood has no peak beside any limit, or does not rise beyond it.
+    """
+    found = []
+    for values in limits:
+        near = _starting_at(likelihood, values)
+        optimum = maximise(held(near, values))
+        if optimum.status == CONVERGED and rises_beyond(near, values, optimum):
+            found.append((replace(optimum, status=HOMOGENEOUS), values))
+    return max(found, key=lambda one: one[0].value, default=None)
+
+
+def _starting_at(likelihood: Likelihood, values: Mapping[int, float]) -> Likelihood:
+    """The problem with starts in which a parameter has its value and its pair the same ratio as before."""
+
+    def moved(start: tuple[float, ...]) -> tuple[float, ...]:
+        factors = {number // 2: value / start[number] for number, value in values.items()}
+        return tuple(one * factors.get(number // 2, 1.0) for number, one in enumerate(start))
+
+    starts = tuple(map(moved, likelihood.starts))
+    sample = None if likelihood.sample is None else _starting_at(likelihood.sample, values)
+    return replace(likelihood, starts=starts, sample=sample)
 
 
 def rises_beyond(likelihood: Likelihood, values: Mapping[int, float], optimum: Optimum) -> bool:

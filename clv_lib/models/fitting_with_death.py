@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ def fit_with_death(
     names: tuple[str, tuple[str, ...]],
     problem: Problem,
     leaving_starts: tuple[tuple[float, float], ...],
-    alike: tuple[int, float],
+    shape_of_leaving: int,
     statistics: TransactionStatistics,
     minimum_customers: int,
 ) -> fitting.Fitted[ModelT]:
@@ -34,8 +34,8 @@ def fit_with_death(
 
     `names` are those of the model and its parameters; `leaving_starts` the last two parameters, in scaled time, from
     which the search starts in turn. Above 100,000 distinct rows it starts from the optimum of a part of them. Where the
-    likelihood has no peak, since customers hardly differ in how they leave, the parameter of the number in `alike` is
-    held at the value beside it, and the status is 'homogeneous_dropout'.
+    likelihood has no peak, since customers hardly differ in how they buy or leave, r, the parameter whose number is
+    `shape_of_leaving`, or both are held, and the status is 'homogeneous'.
     """
     rows = statistics.distinct()
     counts = statistics.customer_count, len(rows)
@@ -46,30 +46,18 @@ def fit_with_death(
     _, without_death = Nbd.search(PurchaseSums(rows, scale), scale)
     r, alpha = map(float, np.exp(without_death.log_parameters))
     starts = tuple((r, alpha, *leaving) for leaving in leaving_starts)
-    likelihood = _with_sample(problem, rows, scale, starts)
-    optimum, values = fitting.maximise(likelihood), dict[int, float]()
+    likelihood = problem(rows, scale, starts)
+    if len(rows) > _SAMPLED_ABOVE:
+        likelihood = replace(likelihood, sample=problem(rows.thinned(_SAMPLE_ROWS), scale, starts))
+    optimum = fitting.maximise(likelihood)
+    values: Mapping[int, float] = {}
     if optimum.status != fitting.CONVERGED:
-        near_limit = tuple((r, alpha, *_scaled(leaving, alike)) for leaving in leaving_starts)
-        near = _with_sample(problem, rows, scale, near_limit)
-        found = fitting.maximise(fitting.held(near, dict([alike])))
-        if found.status == fitting.CONVERGED and fitting.rises_beyond(near, dict([alike]), found):
-            optimum, values = replace(found, status=fitting.HOMOGENEOUS_DROPOUT), dict([alike])
+        shapes = ((shape_of_leaving,), (0,), (0, shape_of_leaving))
+        limits = [dict.fromkeys(numbers, fitting.LARGEST) for numbers in shapes]
+        optimum, values = fitting.at_limits(likelihood, limits) or (optimum, values)
     status = fitting.WORSE_THAN_NBD if fitting.is_worse(optimum, without_death) else optimum.status
     parameters, covariance, total = fitting.natural_scale_of_held(likelihood, values, optimum)
     fitted = model(*map(float, parameters)) if status in fitting.USABLE else None
     return fitting.Fitted(
         *names, status, fitted, parameters, covariance, total, *counts, optimum.gradient_norm, optimum.evaluations
     )
-
-
-def _with_sample(problem: Problem, rows: DistinctRows, scale: float, starts: Starts) -> fitting.Likelihood:
-    likelihood = problem(rows, scale, starts)
-    if len(rows) <= _SAMPLED_ABOVE:
-        return likelihood
-    return replace(likelihood, sample=problem(rows.thinned(_SAMPLE_ROWS), scale, starts))
-
-
-def _scaled(leaving: tuple[float, ...], alike: tuple[int, float]) -> tuple[float, ...]:
-    """The last two parameters in the same ratio, one of them at the value of `alike`."""
-    number, value = alike
-    return tuple(one * value / leaving[number - 2] for one in leaving)

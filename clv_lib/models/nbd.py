@@ -5,6 +5,7 @@ Its likelihood, of the purchase times and not of the count, is also a factor of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -79,15 +80,18 @@ class Nbd:
 
     @classmethod
     def fit(cls, statistics: TransactionStatistics, *, minimum_customers: int = 1) -> fitting.Fitted[Nbd]:
-        """Estimate r and alpha; see protocol.TransactionModel."""
+        """Estimate r and alpha, r held where customers hardly differ; see protocol.TransactionModel."""
         rows = statistics.distinct()
         status = fitting.refusal(statistics, minimum_customers)
         if status:
             return fitting.refused(cls.name, cls.parameter_names, status, statistics.customer_count, len(rows))
         scale = mean_age(rows)
         likelihood, optimum = cls.search(PurchaseSums(rows, scale), scale)
-        parameters, covariance, total = fitting.natural_scale(likelihood, optimum)
-        model = cls(*map(float, parameters)) if optimum.status == fitting.CONVERGED else None
+        values: Mapping[int, float] = {}
+        if optimum.status != fitting.CONVERGED:
+            optimum, values = fitting.at_limits(likelihood, [{0: fitting.LARGEST}]) or (optimum, values)
+        parameters, covariance, total = fitting.natural_scale_of_held(likelihood, values, optimum)
+        model = cls(*map(float, parameters)) if optimum.status in fitting.USABLE else None
         return fitting.Fitted(
             cls.name, cls.parameter_names, optimum.status, model, parameters, covariance, total,
             statistics.customer_count, len(rows), optimum.gradient_norm, optimum.evaluations,

@@ -19,9 +19,6 @@ from clv_lib.models.nbd import PurchaseSums, log_likelihood_without_death
 from clv_lib.models.pareto_likelihood import BLOCK_ROWS, DeathIntegral, Likelihood
 from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, TransactionStatistics, as_floats
 
-_ALIKE = (2, 1e3)
-"""s where customers hardly differ in their rate of leaving, which then has a standard deviation of 3 %."""
-
 _LEAVING_STARTS = ((0.7, 0.7), (0.1, 0.1), (2.0, 10.0), (5.0, 1.0), (0.02, 5.0))
 
 
@@ -47,9 +44,9 @@ class ParetoNbd:
 
     @classmethod
     def fit(cls, statistics: TransactionStatistics, *, minimum_customers: int = 1) -> fitting.Fitted[ParetoNbd]:
-        """Estimate r, alpha, s, beta; with s held where customers hardly differ in their rate of leaving."""
+        """Estimate r, alpha, s, beta; r or s is held where customers hardly differ (status 'homogeneous')."""
         names = cls.name, cls.parameter_names
-        return fit_with_death(cls, names, _problem, _LEAVING_STARTS, _ALIKE, statistics, minimum_customers)
+        return fit_with_death(cls, names, _problem, _LEAVING_STARTS, 2, statistics, minimum_customers)
 
     def log_likelihood(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
         """Log-likelihood of each row (note 009, eq. 18 to 20)."""

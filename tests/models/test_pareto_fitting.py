@@ -144,8 +144,6 @@ def test_a_fit_that_ends_below_the_nbd_has_that_status_and_no_model(cdnow: Cdnow
         return replace(likelihood, evaluate=evaluate)
 
     names = (ParetoNbd.name, ParetoNbd.parameter_names)
-    found = fitting_with_death.fit_with_death(
-        ParetoNbd, names, handicapped, ((0.5, 1.0),), (2, 1e3), cdnow.transactions, 1
-    )
+    found = fitting_with_death.fit_with_death(ParetoNbd, names, handicapped, ((0.5, 1.0),), 2, cdnow.transactions, 1)
     assert (found.status, found.model, found.converged) == ("worse_than_nbd", None, False)
     assert found.log_likelihood == pytest.approx(-9594.976179 - 235.7, abs=1e-3)

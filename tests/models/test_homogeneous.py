@@ -1,4 +1,4 @@
-"""Customers who hardly differ in how they leave: the likelihood has no peak, and one parameter is held."""
+"""Customers who hardly differ in how they buy or leave: the likelihood has no peak, and a parameter is held."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from clv_lib.models import BgNbd, Fitted, FloatArray, MbgNbd, ParetoNbd, TransactionModel, TransactionStatistics
+from clv_lib.models import BgNbd, Fitted, FloatArray, MbgNbd, Nbd, ParetoNbd, TransactionModel, TransactionStatistics
 from clv_lib.models import beta_geometric as beta_geometric_module
-from clv_lib.models.fitting import held, rises_beyond
+from clv_lib.models.fitting import LARGEST, held, rises_beyond
 from tests.models.simulation import Customers, simulate, simulate_pareto
 
 CUSTOMERS = 3_000
@@ -41,7 +41,7 @@ def test_one_parameter_is_held_and_the_model_is_usable(
     model: Model, fits: dict[type, Fitted[TransactionModel]]
 ) -> None:
     fitted, (name, number) = fits[model], HELD[model]
-    assert (fitted.status, fitted.converged) == ("homogeneous_dropout", True) and fitted.model is not None
+    assert (fitted.status, fitted.converged) == ("homogeneous", True) and fitted.model is not None
     assert fitted.parameters[number] == 1_000
     errors = {parameter: error for parameter, (_, error) in fitted.estimates().items()}
     assert errors.pop(name) is None and all(error is not None and error > 0 for error in errors.values())
@@ -114,13 +114,49 @@ def test_a_peak_below_the_limit_is_not_passed_over() -> None:
     assert found.status == "converged" and not rises_beyond(problem, values, found)
 
 
+def test_a_limit_is_approached_in_the_same_ratio() -> None:
+    whole = beta_geometric_module._problem(0, statistics(BgNbd).distinct(), 1.0, ((2.0, 5.0, 0.3, 0.6),))
+    moved = beta_geometric_module.fitting._starting_at(whole, {0: 1_000.0, 3: 1_000.0})
+    assert moved.starts == ((1_000.0, 2_500.0, 500.0, 1_000.0),)
+
+
+EVERY_SECOND_WEEK = simulate((1e6, 2e6, 1.5, 6.0), AGE, 1, **AT_ONCE)
+"""Customers who buy at one rate, 0.5 a week, and differ in their chance to leave."""
+
+
+def test_where_customers_buy_alike_r_is_held() -> None:
+    drawn = EVERY_SECOND_WEEK
+    fitted = MbgNbd.fit(TransactionStatistics.unweighted(drawn.frequency, drawn.recency, AGE))
+    assert fitted.status == "homogeneous" and fitted.parameters[0] == LARGEST
+    assert fitted.parameters[0] / fitted.parameters[1] == pytest.approx(0.5, rel=0.02)
+    assert fitted.parameters[2:] == pytest.approx((1.5, 6.0), rel=0.2)
+    assert fitted.estimates()["r"][1] is None and fitted.estimates()["a"][1] is not None
+
+
+def test_where_customers_differ_in_nothing_both_are_held() -> None:
+    drawn = simulate((1e6, 2e6, LEAVES * 1e6, (1 - LEAVES) * 1e6), AGE, 1, **AT_ONCE)
+    rows = TransactionStatistics.unweighted(drawn.frequency, drawn.recency, AGE)
+    fitted = MbgNbd.fit(rows)
+    r, alpha, a, b = fitted.parameters
+    assert fitted.status == "homogeneous" and (r, b) == (LARGEST, LARGEST)
+    assert (r / alpha, a / (a + b)) == pytest.approx((0.5, LEAVES), rel=0.05)
+
+
+def test_the_baseline_holds_r_too() -> None:
+    """Purchases that differ less than by chance."""
+    x = np.round(0.5 * AGE)
+    fitted = Nbd.fit(TransactionStatistics.unweighted(x, AGE, AGE))
+    assert (fitted.status, fitted.parameters[0]) == ("homogeneous", LARGEST)
+    assert fitted.parameters[0] / fitted.parameters[1] == pytest.approx(x.sum() / AGE.sum(), rel=0.01)
+
+
 def test_standard_errors_are_those_of_repeated_samples() -> None:
     age = np.ceil(AGE[:800])
     shares, said = [], []
     for seed in range(100, 125):
         drawn = simulate((1.0, 6.0, LEAVES * 1e6, (1 - LEAVES) * 1e6), age, seed, first_purchase_may_be_last=True)
         one = MbgNbd.fit(TransactionStatistics.unweighted(drawn.frequency, drawn.recency, age))
-        if one.status == "homogeneous_dropout":
+        if one.status == "homogeneous":
             shares.append(np.log(one.parameters[2]))
             said.append(np.sqrt(one.log_covariance[2, 2]))
     assert len(shares) > 10
