@@ -28,6 +28,9 @@ from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, Trans
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_SHAPE_OF_LEAVING = 3
+"""The number of b among the parameters: it grows without end where customers leave alike."""
+
 _LEAVING_STARTS = ((1.0, 2.5), (0.1, 1.0), (5.0, 5.0), (0.5, 0.1), (0.05, 20.0))
 
 
@@ -54,7 +57,7 @@ class BetaGeometric:
         """Estimate r, alpha, a, b; r or b is held where customers hardly differ (status 'homogeneous')."""
         problem = partial(_problem, int(cls.first_purchase_may_be_last))
         names = cls.name, cls.parameter_names
-        return fit_with_death(cls, names, problem, _LEAVING_STARTS, 3, statistics, minimum_customers)
+        return fit_with_death(cls, names, problem, _LEAVING_STARTS, _SHAPE_OF_LEAVING, statistics, minimum_customers)
 
     def log_likelihood(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
         """Log-likelihood of each row."""

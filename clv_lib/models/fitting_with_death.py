@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from clv_lib.models import fitting
+from clv_lib.models import fitting, limits
 from clv_lib.models.nbd import Nbd, PurchaseSums, mean_age
 from clv_lib.models.sufficient_statistics import DistinctRows, TransactionStatistics
 
@@ -53,10 +53,10 @@ def fit_with_death(
     values: Mapping[int, float] = {}
     if optimum.status != fitting.CONVERGED:
         shapes = ((shape_of_leaving,), (0,), (0, shape_of_leaving))
-        limits = [dict.fromkeys(numbers, fitting.LARGEST) for numbers in shapes]
-        optimum, values = fitting.at_limits(likelihood, limits) or (optimum, values)
+        candidates = [dict.fromkeys(numbers, limits.LARGEST) for numbers in shapes]
+        optimum, values = limits.at_limits(likelihood, candidates) or (optimum, values)
     status = fitting.WORSE_THAN_NBD if fitting.is_worse(optimum, without_death) else optimum.status
-    parameters, covariance, total = fitting.natural_scale_of_held(likelihood, values, optimum)
+    parameters, covariance, total = limits.natural_scale_of_held(likelihood, values, optimum)
     fitted = model(*map(float, parameters)) if status in fitting.USABLE else None
     return fitting.Fitted(
         *names, status, fitted, parameters, covariance, total, *counts, optimum.gradient_norm, optimum.evaluations

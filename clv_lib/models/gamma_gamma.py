@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from clv_lib.models import fitting
+from clv_lib.models import fitting, limits
 from clv_lib.models.curvature import symmetric
 from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, SpendStatistics, as_floats
 
@@ -275,7 +275,7 @@ def _constrained(
     free = [number for number in range(2) if number not in held]
     shapes, of_both = np.full(2, LARGEST_SHAPE), np.zeros((2, 2))
     if free:
-        optimum = fitting.maximise(fitting.held(likelihood, held))
+        optimum = fitting.maximise(limits.held(likelihood, held))
         if optimum.status != fitting.CONVERGED:
             return None
         shapes[free] = np.exp(optimum.log_parameters)

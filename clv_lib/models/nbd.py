@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from clv_lib.models import fitting
+from clv_lib.models import fitting, limits
 from clv_lib.models.curvature import symmetric
 from clv_lib.models.forward_process import order_probabilities_of_survivor
 from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, TransactionStatistics, as_floats
@@ -89,8 +89,8 @@ class Nbd:
         likelihood, optimum = cls.search(PurchaseSums(rows, scale), scale)
         values: Mapping[int, float] = {}
         if optimum.status != fitting.CONVERGED:
-            optimum, values = fitting.at_limits(likelihood, [{0: fitting.LARGEST}]) or (optimum, values)
-        parameters, covariance, total = fitting.natural_scale_of_held(likelihood, values, optimum)
+            optimum, values = limits.at_limits(likelihood, [{0: limits.LARGEST}]) or (optimum, values)
+        parameters, covariance, total = limits.natural_scale_of_held(likelihood, values, optimum)
         model = cls(*map(float, parameters)) if optimum.status in fitting.USABLE else None
         return fitting.Fitted(
             cls.name, cls.parameter_names, optimum.status, model, parameters, covariance, total,

@@ -19,6 +19,9 @@ from clv_lib.models.nbd import PurchaseSums, log_likelihood_without_death
 from clv_lib.models.pareto_likelihood import BLOCK_ROWS, DeathIntegral, Likelihood
 from clv_lib.models.sufficient_statistics import DistinctRows, FloatArray, TransactionStatistics, as_floats
 
+_SHAPE_OF_LEAVING = 2
+"""The number of s among the parameters: it grows without end where customers leave alike."""
+
 _LEAVING_STARTS = ((0.7, 0.7), (0.1, 0.1), (2.0, 10.0), (5.0, 1.0), (0.02, 5.0))
 
 
@@ -46,7 +49,7 @@ class ParetoNbd:
     def fit(cls, statistics: TransactionStatistics, *, minimum_customers: int = 1) -> fitting.Fitted[ParetoNbd]:
         """Estimate r, alpha, s, beta; r or s is held where customers hardly differ (status 'homogeneous')."""
         names = cls.name, cls.parameter_names
-        return fit_with_death(cls, names, _problem, _LEAVING_STARTS, 2, statistics, minimum_customers)
+        return fit_with_death(cls, names, _problem, _LEAVING_STARTS, _SHAPE_OF_LEAVING, statistics, minimum_customers)
 
     def log_likelihood(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> FloatArray:
         """Log-likelihood of each row (note 009, eq. 18 to 20)."""

@@ -8,7 +8,8 @@ from scipy import optimize
 
 from clv_lib.models import BgNbd, Fitted, FloatArray, MbgNbd, Nbd, ParetoNbd, TransactionModel, TransactionStatistics
 from clv_lib.models import beta_geometric as beta_geometric_module
-from clv_lib.models.fitting import LARGEST, held, rises_beyond
+from clv_lib.models.fitting import maximise
+from clv_lib.models.limits import LARGEST, _starting_at, held, rises_beyond
 from tests.models.simulation import Customers, simulate, simulate_pareto
 
 CUSTOMERS = 3_000
@@ -110,13 +111,13 @@ def test_a_peak_below_the_limit_is_not_passed_over() -> None:
     assert BgNbd.fit(rows).status == "converged"
     problem = beta_geometric_module._problem(0, rows.distinct(), 1.0, ((1.0, 6.0, 300.0, 700.0),))
     values = {3: 1_000.0}
-    found = beta_geometric_module.fitting.maximise(held(problem, values))
+    found = maximise(held(problem, values))
     assert found.status == "converged" and not rises_beyond(problem, values, found)
 
 
 def test_a_limit_is_approached_in_the_same_ratio() -> None:
     whole = beta_geometric_module._problem(0, statistics(BgNbd).distinct(), 1.0, ((2.0, 5.0, 0.3, 0.6),))
-    moved = beta_geometric_module.fitting._starting_at(whole, {0: 1_000.0, 3: 1_000.0})
+    moved = _starting_at(whole, {0: 1_000.0, 3: 1_000.0})
     assert moved.starts == ((1_000.0, 2_500.0, 500.0, 1_000.0),)
 
 
