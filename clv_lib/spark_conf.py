@@ -32,6 +32,10 @@ FIXED_CONF: Mapping[str, str] = {
 DEFAULT_CONF: Mapping[str, str] = {
     "spark.sql.catalog.spark_catalog": DELTA_CATALOG,
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Frames are kept on disk for two or three uses: to look for the best compression of each column takes longer than
+    # to compress all of them at once.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    "spark.rdd.compress": "true",
     # Both note for each column expression on which line of Python it was written, for Spark's messages alone. Python
     # asks the JVM six times for it instead of once, and the JVM takes a stack trace; a run builds some ten thousand.
     "spark.python.sql.dataFrameDebugging.enabled": "false",

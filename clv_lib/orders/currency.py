@@ -86,4 +86,5 @@ def converted(amount: str) -> Column:
     value, rate = F.col(amount), F.col("exchange_rate")
     whole = F.floor(rate).cast("decimal(16,0)")
     part = (rate - whole).cast("decimal(13,12)")
-    return (value * whole + F.round(value * part, 4)).cast(MONEY).alias(amount)
+    exact = (value * whole + F.round(value * part, 4)).cast(MONEY)
+    return F.when(rate == 1, value.cast(MONEY)).otherwise(exact).alias(amount)

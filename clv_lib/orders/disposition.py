@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
@@ -27,8 +29,11 @@ _ID_HASH = "id_hash"
 
 def with_broken_rules(rows: DataFrame, rules: Iterable[Rule]) -> DataFrame:
     """Add `reasons`: the names of the rules that the row breaks, an empty array if none. Grain: kept."""
-    broken = [F.when(~F.coalesce(F.expr(rule.predicate), F.lit(False)), F.lit(rule.name)) for rule in rules]
-    return rows.withColumn("reasons", F.array_compact(F.array(*broken)))
+    holds = {rule.name: F.coalesce(F.expr(rule.predicate), F.lit(False)) for rule in rules}
+    broken = F.array_compact(F.array(*(F.when(~held, F.lit(name)) for name, held in holds.items())))
+    # Spark does not compile what compacts an array, so it is left to the few rows that need it.
+    is_sound = reduce(and_, holds.values())
+    return rows.withColumn("reasons", F.when(is_sound, F.array().cast("array<string>")).otherwise(broken))
 
 
 def with_local_date(rows: DataFrame, instant: str, day: str, time_zone: str) -> DataFrame:
@@ -70,7 +75,14 @@ def repeated_ids(rows: DataFrame, key: str) -> DataFrame:
     two ids with one hash are only compared needlessly.
     """
     hashes = rows.where(F.col(key).isNotNull()).select(F.xxhash64(key).alias(_ID_HASH))
-    return hashes.groupBy(_ID_HASH).agg(F.count(F.lit(1)).alias("row_count")).where("row_count > 1").select(_ID_HASH)
+    # Nearly all are alone: to count them before they are sent would be in vain.
+    return (
+        hashes.repartition(_ID_HASH)
+        .groupBy(_ID_HASH)
+        .agg(F.count(F.lit(1)).alias("row_count"))
+        .where("row_count > 1")
+        .select(_ID_HASH)
+    )
 
 
 def with_versions_resolved(rows: DataFrame, key: str, repeated: DataFrame | None) -> DataFrame:

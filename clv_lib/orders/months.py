@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def customer_months(orders: DataFrame, refunds: DataFrame) -> DataFrame:
     """`customer_orders` and `customer_refunds` added up, as contract `customer_months`. Grain: customer and month.
 
-    One group-by over both; days are counted by a flag on each day's first order, never by a distinct count.
+    One group-by over both; days are counted by a flag on each day's first order, never by a distinct count. The channel
+    of a customer's first order is joined: a text among the aggregates would make Spark sort where it can hash.
     """
     facts = orders.select("customer_id", F.col("ordered_month").alias("month"), *_order_facts())
     paid_back = refunds.select(
@@ -25,7 +26,12 @@ def customer_months(orders: DataFrame, refunds: DataFrame) -> DataFrame:
         F.col("refund_amount").alias("refund_by_refund_date_amount"),
     )
     both = facts.unionByName(paid_back, allowMissingColumns=True)
-    return both.groupBy("customer_id", "month").agg(*_totals()).select(*CUSTOMER_MONTHS.columns)
+    totals = both.groupBy("customer_id", "month").agg(*_totals())
+    channels = orders.where("is_first_order and channel is not null").select(
+        "customer_id", F.col("ordered_month").alias("month"), F.col("channel").alias("first_order_channel")
+    )
+    joined = totals.join(channels.hint("shuffle_hash"), ["customer_id", "month"], "left")
+    return joined.select(*CUSTOMER_MONTHS.columns)
 
 
 def _order_facts() -> list[Column]:
@@ -43,7 +49,6 @@ def _order_facts() -> list[Column]:
         F.when(age == 0, margin).alias("first_day_margin_amount"),
         *(F.when(age < days, net).alias(f"net_amount_first_{days}d") for days in TRAILING_DAYS),
         F.when(gap > 0, gap).alias("longest_gap_days"),
-        F.when(F.col("is_first_order"), F.col("channel")).alias("first_order_channel"),
     ]
 
 
@@ -53,10 +58,10 @@ def _totals() -> list[Column]:
         "first_ordered_date": F.min("ordered_date"),
         "last_ordered_date": F.max("ordered_date"),
         "longest_gap_days": F.max("longest_gap_days"),
-        "first_order_channel": F.max("first_order_channel"),
         "customer_bucket": F.min("customer_bucket"),
     }
-    added_up = [name for name in CUSTOMER_MONTHS.columns if name not in (*CUSTOMER_MONTHS.key, *chosen)]
+    others = {*CUSTOMER_MONTHS.key, *chosen, "first_order_channel"}
+    added_up = [name for name in CUSTOMER_MONTHS.columns if name not in others]
     return [
         *(F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in added_up),
         *(column.alias(name) for name, column in chosen.items()),

@@ -124,11 +124,9 @@ def rebuild(work: Workspace, rates: DataFrame | None) -> tuple[Workspace, DataFr
     stored_refunds = work.read(CUSTOMER_REFUNDS) if judged.parts else None
     valued = refunding.with_refunds(orders.accepted, stored_refunds)
     ordered = customer_orders(valued, work.settings.silver.customer_buckets)
-    work = work.write_state(
-        CUSTOMER_ORDERS, ordered.sortWithinPartitions(*CUSTOMER_ORDERS.partition_by, "customer_id", "order_number")
-    )
+    work = work.write_state(CUSTOMER_ORDERS, ordered.sortWithinPartitions(*CUSTOMER_ORDERS.partition_by))
     months = customer_months(work.read(CUSTOMER_ORDERS), work.read(CUSTOMER_REFUNDS))
-    work = work.write_state(CUSTOMER_MONTHS, months.sortWithinPartitions(*CUSTOMER_MONTHS.partition_by, "customer_id"))
+    work = work.write_state(CUSTOMER_MONTHS, months.sortWithinPartitions(*CUSTOMER_MONTHS.partition_by))
     work = work.write_state(ROWS_PUT_ASIDE, put_aside(orders, judged))
     held = [counted(normalised_currency(mapped), ORDERS, "net_amount", F.lit(INPUT))]
     if refunds is not None:

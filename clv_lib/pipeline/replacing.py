@@ -172,9 +172,8 @@ def _in(rows: DataFrame, table: Table, places: Sequence[Row]) -> DataFrame:
 
 
 def _replace(work: Workspace, table: Table, rows: DataFrame, places: Sequence[Row]) -> Workspace:
-    """One file per partition, ordered as a rebuild orders it."""
+    """One file per partition."""
     if not places:
         return work
-    by_key = [name for name in ("customer_id", "order_number") if name in table.columns]
-    stored = rows.repartition(*table.partition_by).sortWithinPartitions(*table.partition_by, *by_key)
+    stored = rows.repartition(*table.partition_by).sortWithinPartitions(*table.partition_by)
     return work.replace_in_state(table, stored, places)
