@@ -62,8 +62,12 @@ demo: setup ## Generate demo data, run the whole job on it and print what it say
 	$(BIN)/clv demo --config conf/demo.yaml
 
 .PHONY: test
-test: setup $(DEV_DONE) ## Run all tests
+test: setup $(DEV_DONE) ## Run the tests but those of `make test-long` (15 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+.PHONY: test-long
+test-long: setup $(DEV_DONE) ## Run the tests of minutes each, which `make test` leaves out (9 minutes)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m long $(PYTEST_ARGS)
 
 .PHONY: test-nights
 test-nights: setup $(DEV_DONE) ## Compare refreshed with rebuilt silver over many generated nights (half an hour)

@@ -112,7 +112,7 @@ def maintained(shop: Shop, capfd: pytest.CaptureFixture[str]) -> dict[str, dict[
     return {row["table"]: row for row in json.loads(capfd.readouterr().out)}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fewer_files_and_the_same_rows(spark: SparkSession, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     shop = Shop(spark, tmp_path, ("orders",))
     shop.insert("orders", rows(60, "2024-01-15") + rows(60, "2024-02-15", 60))

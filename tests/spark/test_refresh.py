@@ -152,6 +152,7 @@ def assert_no_refresh(shop: Shop, as_of: dt.date, published: Workspace) -> None:
     assert told_to == f"not compared, {refused.value.found}"
 
 
+@pytest.mark.long
 def test_only_what_changed_is_replaced_and_a_rebuild_is_compared_with_it(
     spark: SparkSession, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

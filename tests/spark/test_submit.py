@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 
 from clv_lib import jars
 from clv_lib.java import find_java
+from tests.conftest import TEST_CONF
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGED = ("clv_lib", "pyproject.toml", "README.md", "LICENSE")
@@ -50,6 +51,15 @@ sources:
     format: csv
     columns: {{order_id: number, customer_id: "cast(buyer as string)", ordered_at: day, net_amount: amount}}
 """
+
+
+LESS_TO_COMPUTE = """
+segments: [{type: channel}]
+predictions: {model: bg_nbd, holdout_days: 0, horizons_days: [365], compare_groups: []}
+economics: {segment_types: [], spend_lag_months: [0]}
+forecasts: {months: 0}
+"""
+TOTAL = sum(Decimal(f"{10 + number}.50") for number in range(30))
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +103,13 @@ class Submit:
         options = {
             "--master": "local[2]",
             "--driver-memory": "2g",
-            "--driver-java-options": "-XX:TieredStopAtLevel=1",
+            "--driver-java-options": TEST_CONF["spark.driver.extraJavaOptions"],
             "--jars": delta_jars,
             "--py-files": str(self.package),
         }
-        quick = ("shuffle.partitions=2", "codegen.wholeStage=false", "codegen.factoryMode=NO_CODEGEN")
+        quick = {key: value for key, value in TEST_CONF.items() if key.startswith(("spark.sql.", "spark.databricks."))}
         given = [part for option in options.items() for part in option]
-        given += [part for setting in quick for part in ("--conf", f"spark.sql.{setting}")]
+        given += [part for key, value in quick.items() for part in ("--conf", f"{key}={value}")]
         return subprocess.run(
             [f"{self.environ['SPARK_HOME']}/bin/spark-submit", *given, str(program), *arguments],
             cwd=self.folder,
@@ -129,16 +139,22 @@ def test_driver_and_workers_import_clv_from_the_zip(submitted: Submit) -> None:
     assert found["month"] == "2024-02-01"
 
 
-def test_the_job_intake_runs_a_step_on_a_csv_file(submitted: Submit) -> None:
-    write_orders(submitted.folder)
-    job = shutil.copy(ROOT / "jobs" / "intake.py", submitted.folder)
-    answer = submitted(Path(job), "--config", str(submitted.folder / "clv.yaml"), "--as-of", "2024-12-31")
+@pytest.mark.long
+def test_the_whole_job_publishes_what_another_engine_reads(submitted: Submit) -> None:
+    write_orders(submitted.folder, LESS_TO_COMPUTE)
+    job, summary = shutil.copy(ROOT / "jobs" / "run.py", submitted.folder), submitted.folder / "summary.json"
+    arguments = ("--config", str(submitted.folder / "clv.yaml"), "--as-of", "2024-12-31")
+    answer = submitted(Path(job), *arguments, "--summary-json", str(summary))
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
-    assert "run 20241231-" in answer.stdout and "customer_orders" in answer.stdout
     lake = submitted.folder / "lake"
-    months = DeltaTable(str(lake / "silver" / "customer_months")).to_pyarrow_table().to_pylist()
-    assert sum(row["net_amount"] for row in months) == sum(Decimal(f"{10 + n}.50") for n in range(30))
-    assert not (lake / "control" / "published").exists()
+    [now] = DeltaTable(str(lake / "control" / "published")).to_pyarrow_table().to_pylist()
+    snapshot = [("snapshot_id", "=", now["snapshot_id"])]
+    assert "customer_orders" in answer.stdout and now["snapshot_id"] in answer.stdout
+    customers = DeltaTable(str(lake / "gold" / "customer_metrics")).to_pyarrow_table(filters=snapshot).to_pylist()
+    results = DeltaTable(str(lake / "gold" / "data_quality_results")).to_pyarrow_table(filters=snapshot).to_pylist()
+    assert len(customers) == 12 and sum(row["lifetime_net_amount"] for row in customers) == TOTAL
+    assert results and all(row["is_success"] for row in results)
+    assert json.loads(summary.read_text(encoding="utf-8"))["run_id"] == now["snapshot_id"]
 
 
 def test_a_wrong_configuration_ends_with_exit_code_2(submitted: Submit) -> None:
@@ -152,8 +168,8 @@ def test_a_wrong_configuration_ends_with_exit_code_2(submitted: Submit) -> None:
     assert not (submitted.folder / "lake").exists()
 
 
-def write_orders(folder: Path) -> None:
-    """30 orders of 12 customers, and the configuration that reads them."""
+def write_orders(folder: Path, more: str = "") -> None:
+    """30 orders of 12 customers, and the configuration that reads them, with `more` of it."""
     lines = [f"o{n},{n % 12},2024-{n % 12 + 1:02d}-{n % 27 + 1:02d} 10:00:00,{10 + n}.50" for n in range(30)]
     (folder / "orders.csv").write_text("\n".join(["number,buyer,day,amount", *lines]), encoding="utf-8")
-    (folder / "clv.yaml").write_text(CONFIGURATION.format(folder=folder), encoding="utf-8")
+    (folder / "clv.yaml").write_text(CONFIGURATION.format(folder=folder) + more, encoding="utf-8")

@@ -37,7 +37,7 @@ def refiled(spark: SparkSession, settings: Any, folder: Path) -> Any:
     return settings.model_copy(update={"sources": settings.sources.model_copy(update=tables)})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_rows_filed_otherwise_give_the_same_tables(
     spark: SparkSession, published: Any, tmp_path: Path
 ) -> None:
