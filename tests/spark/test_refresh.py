@@ -213,6 +213,7 @@ def test_only_what_changed_is_replaced_and_a_rebuild_is_compared_with_it(
         assert_no_refresh(shop, later(day, 10), accepted)
 
 
+@pytest.mark.long
 def test_lines_and_credit_notes_are_followed(spark: SparkSession, tmp_path: Path) -> None:
     sold = ", grain: line, filter: \"kind = 'sale'\""
     shop = Shop(spark, tmp_path, ("orders",), options={"orders": sold}, feed=True)
