@@ -256,7 +256,7 @@ class Lake:
 
 
 def _skipping(table: Table) -> dict[str, str]:
-    """Least and greatest values per file of the key and of days and times alone: nothing else is ordered in files.
+    """Least and greatest values per file of keys, days and times alone: by these queries select rows.
 
     Those of all columns would take a tenth of the time of writing.
     """
