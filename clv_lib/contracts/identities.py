@@ -23,7 +23,21 @@ def _types_add_up(table: str, prefix: str, meanings: Mapping[str, str]) -> Itera
         )
 
 
+def _accounted(measure: str, table: str, stored: str, meaning: str) -> Identity:
+    """The account of source rows beside the whole silver table in which they lie."""
+    return Identity(f"{measure}_accounted", (("conservation", measure),), ((table, stored),), meaning)
+
+
 IDENTITIES: tuple[Identity, ...] = (
+    _accounted("accepted_order_rows", "customer_orders", "source_rows", "accepted rows are those that orders are of"),
+    _accounted(
+        "accepted_order_amounts", "customer_orders", "original_amounts", "their money is that of the stored orders"
+    ),
+    _accounted("accepted_refunds", "customer_refunds", "refund_count", "accepted refunds are those that are stored"),
+    _accounted(
+        "accepted_refund_amounts", "customer_refunds", "original_amounts", "their money is that of the stored refunds"
+    ),
+    _accounted("rows_put_aside", "rows_put_aside", "rows", "rows put aside are those that are stored"),
     Identity("net_of_months", (("customer_months", "net"),), (("customer_orders", "net"),), "months add up to orders"),
     Identity(
         "orders_of_months", (("customer_months", "orders"),), (("customer_orders", "orders"),), "no order is lost"

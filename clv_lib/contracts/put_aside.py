@@ -12,6 +12,16 @@ _AMOUNT = Field("amount_original", MONEY, "Money of the row in its currency; NUL
 _CURRENCY = Field("currency_code", "string", "Currency of the row.")
 _SOURCE = Field("source_name", "string", "Input: orders, refunds, ...", required=True)
 
+_SOURCES_OF = {"orders": "'orders'", "refunds": "'refunds', 'refund_lines'"}
+_PUT_ASIDE = "disposition not in ('input', 'accepted')"
+
+
+def _of(sources: str, column: str, condition: str) -> str:
+    """SQL of a sum over the account of orders, or of refunds whatever they are made of; currencies are added up."""
+    chosen = f"source_name in ({_SOURCES_OF[sources]}) and {condition}"
+    return f"coalesce(sum({column}) filter (where {chosen}), 0)"
+
+
 ROWS_PUT_ASIDE = Table(
     name="rows_put_aside",
     layer="silver",
@@ -32,6 +42,7 @@ ROWS_PUT_ASIDE = Table(
         Field("payload", "string", "The row of the source as JSON, of quarantined rows only."),
         Field("row_month", "date", f"First day of the month of row_date; {NO_DAY}: unreadable.", required=True),
     ),
+    measures={"rows": "count(1)"},
 )
 
 QUARANTINED_ROWS = Table(
@@ -69,6 +80,13 @@ CONSERVATION = Table(
         Field("row_count", "bigint", "Rows.", True, "row_count >= 0"),
         Field("amount", MONEY_SUM, "Their money in their currency; unreadable amounts count 0.", required=True),
     ),
+    measures={
+        "accepted_order_rows": _of("orders", "row_count", "disposition = 'accepted'"),
+        "accepted_order_amounts": _of("orders", "amount", "disposition = 'accepted'"),
+        "accepted_refunds": _of("refunds", "row_count", "disposition = 'accepted'"),
+        "accepted_refund_amounts": _of("refunds", "amount", "disposition = 'accepted'"),
+        "rows_put_aside": _of("orders", "row_count", _PUT_ASIDE) + " + " + _of("refunds", "row_count", _PUT_ASIDE),
+    },
 )
 
 INTAKE_TABLES: tuple[Table, ...] = (QUARANTINED_ROWS, CONSERVATION)

@@ -147,6 +147,8 @@ CUSTOMER_ORDERS = Table(
         "refunds": "sum(refund_amount)",
         "orders": "count(1)",
         "customers": "count_if(is_first_order)",
+        "source_rows": "coalesce(sum(source_row_count), 0)",
+        "original_amounts": "coalesce(sum(net_amount_original), 0)",
     },
 )
 
@@ -178,7 +180,11 @@ CUSTOMER_REFUNDS = Table(
         Field("refunded_month", "date", "First day of the month of refunded_date.", required=True),
         _CUSTOMER_BUCKET,
     ),
-    measures={"refunds": "coalesce(sum(refund_amount), 0)"},
+    measures={
+        "refunds": "coalesce(sum(refund_amount), 0)",
+        "refund_count": "count(1)",
+        "original_amounts": "coalesce(sum(refund_amount_original), 0)",
+    },
 )
 
 CUSTOMER_MONTHS = Table(

@@ -52,6 +52,9 @@ def customer_orders(orders: DataFrame, buckets: int = 1, before: DataFrame | Non
     return measured.withColumns(_derived()).select(*CUSTOMER_ORDERS.columns)
 
 
+SEEN_OF_EARLIER_ORDERS = ("customer_id", "ordered_date", "ordered_at", "net_amount", "margin_amount")
+"""What the windows read of orders that only come before those that matter; their other columns may be NULL."""
+
 SUMS_BEFORE = {
     "orders_before": "bigint",
     "days_before": "bigint",

@@ -77,6 +77,11 @@ def counted_changes(changes: DataFrame, source_name: str) -> DataFrame:
     return counted(normalised_currency(changes), source_name, amount, F.lit(INPUT), F.col(CHANGE))
 
 
+def taken_away(counted_rows: DataFrame) -> DataFrame:
+    """Rows from `counted`, such that `totals` takes them off instead of adding them. Grain: kept."""
+    return counted_rows.withColumns({"row_count": -F.col("row_count"), "amount": -F.col("amount")})
+
+
 def key_of(column: str) -> Column:
     """The id in a column as `key`."""
     return F.coalesce(F.col(column), F.lit("")).alias(KEY)

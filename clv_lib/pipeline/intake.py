@@ -22,7 +22,7 @@ from clv_lib.pipeline.acquisitions import SOURCE as CREDITS_SOURCE
 from clv_lib.pipeline.acquisitions import credit_rows, write_acquisition_credits
 from clv_lib.pipeline.attributes import attribute_periods
 from clv_lib.pipeline.experiments import assignment_inputs
-from clv_lib.pipeline.order_states import counted_states, union
+from clv_lib.pipeline.order_states import union
 from clv_lib.pipeline.rates import exchange_rates, refuse_bad_rates
 from clv_lib.pipeline.rebuilding import rebuilt_states
 from clv_lib.pipeline.recurring import stored_subscriptions, subscription_rows, write_subscription_periods
@@ -68,7 +68,7 @@ def intake(work: Workspace) -> Workspace:
         (QUARANTINED_ROWS, union([*orders.quarantined, *beside.quarantined])),
         (CONSERVATION, totals(union([*orders.counted, *beside.counted])).where("row_count > 0")),
     )
-    return replace(work, run=replace(work.run, value_basis=value_basis(work)))
+    return replace(work, run=replace(work.run, value_basis=work.run.value_basis or value_basis(work)))
 
 
 def refuse_misfits(work: Workspace) -> None:
@@ -94,8 +94,8 @@ def _misfit(work: Workspace, name: str) -> ContractError | None:
 
 def _orders(work: Workspace, rates: DataFrame | None) -> Part:
     """Write the silver tables of orders and refunds."""
-    work, held = (rebuilt_states if work.run.is_rebuild else states_of_orders)(work, rates)
-    return Part(work, [quarantined_of(work.read(ROWS_PUT_ASIDE))], [held, *counted_states(work)])
+    work, accounts = (rebuilt_states if work.run.is_rebuild else states_of_orders)(work, rates)
+    return Part(work, [quarantined_of(work.read(ROWS_PUT_ASIDE))], accounts)
 
 
 def _beside_orders(work: Workspace, rates: DataFrame | None) -> Part:

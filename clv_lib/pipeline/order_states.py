@@ -14,7 +14,7 @@ from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_
 from clv_lib.errors import ContractError
 from clv_lib.orders import refunds as refunding
 from clv_lib.orders.currency import normalised_currency
-from clv_lib.orders.disposition import ACCEPTED, INPUT, counted, repeated_ids
+from clv_lib.orders.disposition import ACCEPTED, repeated_ids
 from clv_lib.orders.history import customer_orders
 from clv_lib.orders.intake import (
     LINE_KEY,
@@ -24,14 +24,12 @@ from clv_lib.orders.intake import (
     with_line_dispositions,
     with_order_dispositions,
 )
-from clv_lib.orders.lines import LINE_REFUND_ENDING, contradictory_orders, orders_of_lines, refunds_of_lines
+from clv_lib.orders.lines import contradictory_orders, orders_of_lines, refunds_of_lines
 from clv_lib.orders.months import customer_months
 from clv_lib.orders.put_aside import (
     LINE_REFUNDS,
     ORDERS,
     REFUNDS,
-    counted_aside,
-    refunds_in_lines,
     rows_put_aside,
 )
 
@@ -111,11 +109,8 @@ def judge_refunds(
     return JudgedRefunds(parts)
 
 
-def rebuild(work: Workspace, rates: DataFrame | None) -> tuple[Workspace, DataFrame]:
-    """Write customer_refunds, customer_orders, customer_months and rows_put_aside anew from the whole sources.
-
-    Also returns what the sources hold, as `totals` adds it up.
-    """
+def rebuild(work: Workspace, rates: DataFrame | None) -> Workspace:
+    """Write customer_refunds, customer_orders, customer_months and rows_put_aside anew from the whole sources."""
     mapped, refunds = required_orders(work), work.mapped(REFUNDS)
     orders = judge_orders(work, mapped, rates)
     refuse_no_rows(work, orders.rows)
@@ -127,11 +122,7 @@ def rebuild(work: Workspace, rates: DataFrame | None) -> tuple[Workspace, DataFr
     work = work.write_state(CUSTOMER_ORDERS, ordered.sortWithinPartitions(*CUSTOMER_ORDERS.partition_by))
     months = customer_months(work.read(CUSTOMER_ORDERS), work.read(CUSTOMER_REFUNDS))
     work = work.write_state(CUSTOMER_MONTHS, months.sortWithinPartitions(*CUSTOMER_MONTHS.partition_by))
-    work = work.write_state(ROWS_PUT_ASIDE, put_aside(orders, judged))
-    held = [counted(normalised_currency(mapped), ORDERS, "net_amount", F.lit(INPUT))]
-    if refunds is not None:
-        held.append(counted(normalised_currency(refunds), REFUNDS, "refund_amount", F.lit(INPUT)))
-    return work, union(held)
+    return work.write_state(ROWS_PUT_ASIDE, put_aside(orders, judged))
 
 
 def put_aside(orders: JudgedOrders, refunds: JudgedRefunds) -> DataFrame:
@@ -145,22 +136,6 @@ def put_aside(orders: JudgedOrders, refunds: JudgedRefunds) -> DataFrame:
             ),
         ]
     )
-
-
-def counted_states(work: Workspace) -> list[DataFrame]:
-    """What became of the rows of orders and refunds, as stored in silver: what `totals` adds up."""
-    aside, orders, refunds = (work.read(table) for table in (ROWS_PUT_ASIDE, CUSTOMER_ORDERS, CUSTOMER_REFUNDS))
-    is_made, accepted = F.col("refund_id").endswith(LINE_REFUND_ENDING), F.lit(ACCEPTED)
-    found = [
-        counted_aside(aside),
-        counted(orders, ORDERS, "net_amount_original", accepted, F.col("source_row_count")),
-    ]
-    if is_by_line(work):
-        made = counted(refunds.where(is_made), LINE_REFUNDS, "refund_amount_original", accepted)
-        found += [refunds_in_lines(aside), made]
-    if REFUNDS in work.sources:
-        found.append(counted(refunds.where(~is_made), REFUNDS, "refund_amount_original", accepted))
-    return found
 
 
 def refuse_no_rows(work: Workspace, rows: DataFrame) -> None:

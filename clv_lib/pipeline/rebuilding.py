@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from clv_lib.contracts.silver import STATE_TABLES
 from clv_lib.errors import Fault, LakeError, NotReproduced
 from clv_lib.lake import Pointer, Untraceable
+from clv_lib.pipeline.accounting import whole_account
 from clv_lib.pipeline.comparing import compare
 from clv_lib.pipeline.order_states import rebuild
 from clv_lib.pipeline.refreshing import published_run, refresh, silver_of, with_source_ids
@@ -44,10 +45,10 @@ class Reference:
     meaning: str
 
 
-def rebuilt_states(work: Workspace, rates: DataFrame | None) -> tuple[Workspace, DataFrame]:
+def rebuilt_states(work: Workspace, rates: DataFrame | None) -> tuple[Workspace, list[DataFrame]]:
     """Write the silver tables of orders anew, after those of a refresh, and go on if they hold the same rows.
 
-    Also returns what the sources hold, as `totals` adds it up. NotReproduced if the tables differ or there is nothing
+    Also returns the account of their rows. NotReproduced if the tables differ or there is nothing
     to compare with, unless nothing is published yet or the user accepts it: then it is noted, and is the reason to
     rebuild that is recorded.
     """
@@ -55,10 +56,10 @@ def rebuilt_states(work: Workspace, rates: DataFrame | None) -> tuple[Workspace,
     work.progress.info("silver is to be made anew and compared: what a refresh gives comes first")
     reference = _reference(work, tables, rates)
     work.progress.info("silver is made anew, as asked for")
-    rebuilt, held = rebuild(work, rates)
+    rebuilt = rebuild(work, rates)
     found = _judged(reference, rebuilt) if isinstance(reference, Reference) else reference
     run = replace(rebuilt.run, refreshed_from=None, rebuild_reason=f"asked for by --rebuild: {found}")
-    return replace(rebuilt, run=run), held
+    return replace(rebuilt, run=run), whole_account(rebuilt)
 
 
 def _reference(work: Workspace, tables: Mapping[str, TableDetail], rates: DataFrame | None) -> Reference | str:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.inputs import CONTRACTS
-from clv_lib.contracts.put_aside import CONSERVATION, ROWS_PUT_ASIDE
+from clv_lib.contracts.put_aside import ROWS_PUT_ASIDE
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS, STATE_TABLES
 from clv_lib.errors import ClvError, ContractError, LakeError
 from clv_lib.lake import Pointer, TableDetail, Untraceable, changes_since, read_source, reported, table_detail
 from clv_lib.orders import refresh as concern
-from clv_lib.orders.disposition import INPUT
 from clv_lib.orders.intake import LINE_KEY
 from clv_lib.orders.mapping import contract_expressions
 from clv_lib.orders.put_aside import ORDERS, REFUNDS
+from clv_lib.pipeline.accounting import account_since, whole_account
 from clv_lib.pipeline.order_states import is_by_line, rebuild, required_orders, union
 from clv_lib.pipeline.rates import SOURCE as RATES
 from clv_lib.pipeline.rates import rates_as_of
@@ -28,6 +28,7 @@ from clv_lib.pipeline.replacing import Concerned, replace_states
 from clv_lib.runs import FOLLOWED_SOURCES, Run, recorded
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
     from pyspark.sql import DataFrame
@@ -60,10 +61,10 @@ class Ids:
         return self.order_count, self.refund_count
 
 
-def states_of_orders(work: Workspace, rates: DataFrame | None) -> tuple[Workspace, DataFrame]:
+def states_of_orders(work: Workspace, rates: DataFrame | None) -> tuple[Workspace, list[DataFrame]]:
     """Write the silver tables of orders by a refresh or, where that cannot be, anew; the reason is logged.
 
-    Also returns what the sources hold, as `totals` adds it up.
+    Also returns the account of their rows.
     """
     work, tables = with_source_ids(work)
     try:
@@ -73,8 +74,8 @@ def states_of_orders(work: Workspace, rates: DataFrame | None) -> tuple[Workspac
     except Untraceable as error:
         reason = str(error)
     work.progress.info(f"silver is made anew: {reason}")
-    work, held = rebuild(work, rates)
-    return replace(work, run=replace(work.run, refreshed_from=None, rebuild_reason=reason)), held
+    work = rebuild(work, rates)
+    return replace(work, run=replace(work.run, refreshed_from=None, rebuild_reason=reason)), whole_account(work)
 
 
 def with_source_ids(work: Workspace) -> tuple[Workspace, Mapping[str, TableDetail]]:
@@ -86,13 +87,20 @@ def with_source_ids(work: Workspace) -> tuple[Workspace, Mapping[str, TableDetai
     return replace(work, run=replace(work.run, source_ids=ids)), tables
 
 
-def refresh(work: Workspace, tables: Mapping[str, TableDetail], rates: DataFrame | None) -> tuple[Workspace, DataFrame]:
-    """Go on from silver of the published run; Untraceable, before anything is written, where that cannot be."""
+def refresh(
+    work: Workspace, tables: Mapping[str, TableDetail], rates: DataFrame | None
+) -> tuple[Workspace, list[DataFrame]]:
+    """Go on from silver of the published run; Untraceable, before anything is written, where that cannot be.
+
+    Also returns the account of their rows.
+    """
     base = _base(work)
     work.progress.info(f"silver goes on from run {base.run_id}: only what changed since is read")
-    refreshed, held = _refreshed(replace(work, cuts_plans=True), base, tables, rates)
+    refreshed, account = _refreshed(replace(work, cuts_plans=True), base, tables, rates)
     run = replace(refreshed.run, refreshed_from=base.run_id, rebuild_reason=None)
-    return replace(refreshed, run=run, cuts_plans=False), held
+    if CUSTOMER_MONTHS.name not in refreshed.replaced:
+        run = replace(run, value_basis=base.value_basis)
+    return replace(refreshed, run=run, cuts_plans=False), account
 
 
 def published_run(work: Workspace) -> Run:
@@ -138,7 +146,7 @@ def silver_of(work: Workspace, base: Run) -> concern.Before:
 
 def _refreshed(
     work: Workspace, base: Run, tables: Mapping[str, TableDetail], rates: DataFrame | None
-) -> tuple[Workspace, DataFrame]:
+) -> tuple[Workspace, list[DataFrame]]:
     before = silver_of(work, base)
     changed = [name for name in FOLLOWED_SOURCES if _is_changed(work, base, name)]
     rows = {name: _changes(work, base, name, tables[name]) for name in changed if name in concern.SOURCES}
@@ -146,13 +154,13 @@ def _refreshed(
     ids = _concerned(work, before, seen)
     untouched = {table.name: base.silver_versions[table.name] for table in STATE_TABLES}
     work = replace(work, run=replace(work.run, silver_versions={**work.run.silver_versions, **untouched}))
-    held = _held(work, base, seen)
-    if ids.sizes == (0, 0):
-        return work, held
-    order_rows = _rows(work, before, seen, ORDERS, required_orders(work), ids.orders)
-    refunds = work.mapped(REFUNDS)
-    refund_rows = None if refunds is None else _rows(work, before, seen, REFUNDS, refunds, ids.refunds)
-    return replace_states(work, before, Concerned(ids.orders, ids.refunds, order_rows, refund_rows), rates), held
+    if ids.sizes != (0, 0):
+        order_rows, months = _rows(work, before, seen, ORDERS, required_orders(work), ids.orders)
+        refunds = work.mapped(REFUNDS)
+        refund_rows = None if refunds is None else _rows(work, before, seen, REFUNDS, refunds, ids.refunds)[0]
+        concerned = Concerned(ids.orders, ids.refunds, order_rows, refund_rows, months)
+        work = replace_states(work, before, concerned, rates)
+    return work, account_since(work, base, seen.rows)
 
 
 def _is_changed(work: Workspace, base: Run, name: str) -> bool:
@@ -197,13 +205,6 @@ def _changed_rates(work: Workspace, base: Run) -> DataFrame | None:
         raise Untraceable(f"{RATES} cannot be read as they were") from error
 
 
-def _held(work: Workspace, base: Run, seen: Seen) -> DataFrame:
-    """What the sources hold: what the run before found, and the rows that came and went since."""
-    stored = work.lake.read_snapshot(CONSERVATION, base.run_id)
-    known = stored.where((F.col("disposition") == INPUT) & F.col("source_name").isin(list(concern.SOURCES)))
-    return union([known, *(concern.counted_changes(rows, name) for name, rows in seen.rows.items())])
-
-
 def _concerned(work: Workspace, before: concern.Before, seen: Seen) -> Ids:
     """The orders and refunds that must be judged again.
 
@@ -240,7 +241,7 @@ def _with_neighbours(work: Workspace, before: concern.Before, seen: Seen, ids: I
         lines = required_orders(work).select("order_id", LINE_KEY)
         found.append(concern.orders_sharing_lines(lines, ids.orders, changes))
     orders, order_count = work.keep_ids(union(found).distinct())
-    customers, _ = work.keep_ids(concern.customers_of(before, orders, changes))
+    customers, _ = work.keep_ids(concern.customers_of(_by_files(before, ORDERS, orders), orders, changes))
     if by_line:
         credited = concern.credit_notes_concerned(before, customers)
         orders, order_count = work.keep_ids(orders.unionByName(credited).distinct())
@@ -251,6 +252,18 @@ def _with_neighbours(work: Workspace, before: concern.Before, seen: Seen, ids: I
     return Ids(orders, refunds, order_count, refund_count)
 
 
+def _by_files(before: concern.Before, name: str, keys: DataFrame) -> concern.Before:
+    """Silver without the orders, or refunds, whose files can have none of the keys, by the least and greatest of them.
+
+    Where ids are given in order of time these are nearly all.
+    """
+    ends = keys.agg(F.min(concern.KEY).alias("least"), F.max(concern.KEY).alias("greatest")).collect()[0]
+    inside = F.col(concern.SOURCES[name].key).between(ends["least"], ends["greatest"])
+    if name == ORDERS:
+        return replace(before, orders=before.orders.where(inside))
+    return replace(before, refunds=before.refunds.where(inside))
+
+
 def _has_line_ids(work: Workspace) -> bool:
     pinned = work.sources[ORDERS]
     raw = read_source(work.lake.spark, pinned)
@@ -259,21 +272,24 @@ def _has_line_ids(work: Workspace) -> bool:
 
 def _rows(
     work: Workspace, before: concern.Before, seen: Seen, name: str, mapped: DataFrame, keys: DataFrame
-) -> DataFrame:
-    """All rows of a mapped source with one of the keys, kept.
+) -> tuple[DataFrame, list[dt.date]]:
+    """All rows of a mapped source with one of the keys, kept, and the months in which the run before knew such rows.
 
     Rows of ids that the run before did not know are among those that changed. For the others the source is read, only
-    in the months in which their rows lie.
+    in the months in which their rows lie. The months that are returned may be more than those that were known.
     """
     changes, of = seen.rows.get(name), concern.SOURCES[name]
     added = mapped.limit(0) if changes is None else concern.with_key(concern.added_rows(changes), of.key, keys)
-    known = work.keep_any(concern.known_rows(before, name).join(keys, concern.KEY, "left_semi"))
+    possible = concern.known_rows(_by_files(before, name, keys), name)
+    known = work.keep_any(possible.join(keys, concern.KEY, "left_semi"))
     if known is None:
-        return work.keep(added)
+        return work.keep(added), []
     known_keys, _ = work.keep_ids(known.select(concern.KEY).distinct())
     moved = concern.with_key(added, of.key, known_keys).select(F.to_date(of.instant).alias("row_date"))
     days = known.select("row_date").unionByName(moved).select(F.trunc("row_date", "month").alias("month")).distinct()
     by_line = name == ORDERS and is_by_line(work)
-    inside = concern.within_months(of.instant, [row["month"] for row in days.collect()], open_end=by_line)
+    months = [row["month"] for row in days.collect()]
+    inside = concern.within_months(of.instant, months, open_end=by_line)
     found = concern.with_key(mapped if inside is None else mapped.where(inside), of.key, known_keys)
-    return work.keep(found.unionByName(concern.without(added, of.key, known_keys)))
+    rows = work.keep(found.unionByName(concern.without(added, of.key, known_keys)))
+    return rows, [month for month in months if month is not None]

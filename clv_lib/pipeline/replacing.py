@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from clv_lib.lake import selecting
 from clv_lib.orders import refresh as concern
 from clv_lib.orders import refunds as refunding
 from clv_lib.orders.disposition import ACCEPTED, REFUND_LINE
-from clv_lib.orders.history import customer_orders, sums_before
+from clv_lib.orders.history import SEEN_OF_EARLIER_ORDERS, customer_bucket, customer_orders, sums_before
 from clv_lib.orders.months import customer_months
 from clv_lib.orders.put_aside import LINE_REFUNDS, ORDERS, REFUNDS
 from clv_lib.pipeline.order_states import (
@@ -27,6 +26,7 @@ from clv_lib.pipeline.order_states import (
 )
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     from pyspark.sql import DataFrame, Row
@@ -37,12 +37,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Concerned:
-    """Keys of the orders and refunds to judge again, and all rows of the sources that have them."""
+    """Keys of the orders and refunds to judge again, and all rows of the sources that have them.
+
+    `order_months` are the months in which these orders lay; there may be more.
+    """
 
     orders: DataFrame
     refunds: DataFrame
     order_rows: DataFrame
     refund_rows: DataFrame | None
+    order_months: Sequence[dt.date]
 
 
 def replace_states(work: Workspace, before: concern.Before, concerned: Concerned, rates: DataFrame | None) -> Workspace:
@@ -52,13 +56,13 @@ def replace_states(work: Workspace, before: concern.Before, concerned: Concerned
     judged = judge_refunds(work, concerned.refund_rows, orders.rows, index, rates)
     refunds = work.keep(judged.accepted(work))
     refund_places = _places(CUSTOMER_REFUNDS, concern.with_key(before.refunds, "refund_id", concerned.refunds), refunds)
-    kept = concern.without(_in(before.refunds, CUSTOMER_REFUNDS, refund_places), "refund_id", concerned.refunds)
+    kept = concern.without(rows_in(before.refunds, CUSTOMER_REFUNDS, refund_places), "refund_id", concerned.refunds)
     work = _replace(work, CUSTOMER_REFUNDS, kept.unionByName(refunds), refund_places)
 
     aside = work.keep(put_aside(orders, judged))
     was_aside = _of_concerned(before.aside, concerned, is_kept=False)
     aside_places = _places(ROWS_PUT_ASIDE, was_aside, aside)
-    kept = _of_concerned(_in(before.aside, ROWS_PUT_ASIDE, aside_places), concerned, is_kept=True)
+    kept = _of_concerned(rows_in(before.aside, ROWS_PUT_ASIDE, aside_places), concerned, is_kept=True)
     work = _replace(work, ROWS_PUT_ASIDE, kept.unionByName(aside), aside_places)
 
     work, order_places = _replace_orders(work, before, concerned, orders, refunds)
@@ -103,46 +107,61 @@ def _replace_orders(
     """Replace customer_orders where histories change; returns the partitions."""
     was_refunded = concern.with_key(before.refunds, "refund_id", concerned.refunds)
     targets = was_refunded.select(concern.key_of("order_id")).unionByName(refunds.select(concern.key_of("order_id")))
-    others, _ = work.keep_ids(targets.distinct().join(concerned.orders, concern.KEY, "left_anti"))
-    accepted = orders.accepted
-    revalued = concern.with_key(before.orders, "order_id", others).select(*accepted.columns)
-    unchanged_refunds = concern.without(before.refunds, "refund_id", concerned.refunds)
-    of_others = concern.with_key(unchanged_refunds, "order_id", others)
-    valued = work.keep(refunding.with_refunds(accepted.unionByName(revalued), refunds.unionByName(of_others)))
-    changed, _ = work.keep_ids(concerned.orders.unionByName(others))
-
-    were = work.keep(
-        concern.with_key(before.orders, "order_id", changed).select("customer_id", *CUSTOMER_ORDERS.partition_by)
-    )
-    now = valued.select("customer_id", F.trunc("ordered_date", "month").alias("ordered_month"))
-    starts, count = work.keep_ids(concern.first_changed_months(were, now))
+    others, other_count = work.keep_ids(targets.distinct().join(concerned.orders, concern.KEY, "left_anti"))
+    accepted, changed = orders.accepted, concerned.orders
+    if other_count:
+        revalued = concern.with_key(before.orders, "order_id", others).select(*accepted.columns)
+        unchanged_refunds = concern.without(before.refunds, "refund_id", concerned.refunds)
+        of_others = concern.with_key(unchanged_refunds, "order_id", others)
+        accepted, refunds = accepted.unionByName(revalued), refunds.unionByName(of_others)
+        changed, _ = work.keep_ids(changed.unionByName(others))
+    valued = work.keep(refunding.with_refunds(accepted, refunds))
+    in_month = F.trunc("ordered_date", "month").alias("ordered_month")
+    columns = ("customer_id", *CUSTOMER_ORDERS.partition_by)
+    known = before.orders.where(F.col("ordered_month").isin(list(concerned.order_months)))
+    were = concern.with_key(known, "order_id", concerned.orders).select(*columns)
+    if other_count:  # they lie where they lay
+        bucket = customer_bucket(work.settings.silver.customer_buckets)
+        lay = concern.with_key(valued, "order_id", others).select("*", in_month, bucket)
+        were = were.unionByName(lay.select(*columns))
+    were = work.keep(were)
+    starts, count = work.keep_ids(concern.first_changed_months(were, valued.select("customer_id", in_month)))
     if not count:
         return work, []
-    earliest = starts.agg(F.min("context_month").alias("earliest")).collect()[0]["earliest"]
-    histories = work.keep(_histories(work, before, valued, changed, starts, earliest))
+    histories = work.keep(_histories(work, before, valued, changed, starts))
     places = _places(CUSTOMER_ORDERS, were, histories)
-    rest = _in(before.orders, CUSTOMER_ORDERS, places).join(starts, "customer_id", "left")
+    rest = rows_in(before.orders, CUSTOMER_ORDERS, places).join(starts, "customer_id", "left")
     kept = rest.where("first_month is null or ordered_month < first_month").select(*CUSTOMER_ORDERS.columns)
     return _replace(work, CUSTOMER_ORDERS, kept.unionByName(histories), places), places
 
 
 def _histories(
-    work: Workspace,
-    before: concern.Before,
-    valued: DataFrame,
-    changed: DataFrame,
-    starts: DataFrame,
-    earliest: dt.date,
+    work: Workspace, before: concern.Before, valued: DataFrame, changed: DataFrame, starts: DataFrame
 ) -> DataFrame:
     """Contract `customer_orders` of the customers in `starts`, from their first changed month on.
 
-    `earliest` is the earliest of their `context_month`, so that no month before it is read.
+    The year before is read for trailing sums, in few columns, and what was before that as sums of months.
     """
-    recent = before.orders.where(F.col("ordered_month") >= F.lit(earliest)).join(starts, "customer_id")
-    others = recent.where(F.col("ordered_month") >= F.col("context_month"))
-    unchanged = concern.without(others, "order_id", changed).select(*valued.columns)
-    earlier = before.months.join(starts, "customer_id").where(F.col("month") < F.col("context_month"))
-    rows = customer_orders(valued.unionByName(unchanged), work.settings.silver.customer_buckets, sums_before(earlier))
+    span = starts.agg(
+        F.min("context_month").alias("earliest_context"),
+        F.max("context_month").alias("latest_context"),
+        F.min("first_month").alias("earliest_change"),
+        F.max("first_month").alias("latest_change"),
+        F.collect_set(customer_bucket(work.settings.silver.customer_buckets)).alias("buckets"),
+    ).collect()[0]
+    month, of_buckets = F.col("ordered_month"), F.col("customer_bucket").isin(span["buckets"])
+    all_orders, all_months = before.orders.where(of_buckets), before.months.where(of_buckets)
+    changing = all_orders.where(month >= F.lit(span["earliest_change"])).join(starts, "customer_id")
+    unchanged = concern.without(changing.where("ordered_month >= first_month"), "order_id", changed)
+    in_span = (month >= F.lit(span["earliest_context"])) & (month < F.lit(span["latest_change"]))
+    a_year = all_orders.where(in_span).select("ordered_month", *SEEN_OF_EARLIER_ORDERS).join(starts, "customer_id")
+    a_year = a_year.where("ordered_month >= context_month and ordered_month < first_month")
+    unread = {name: F.lit(None).cast(kind) for name, kind in valued.dtypes if name not in SEEN_OF_EARLIER_ORDERS}
+    seen = a_year.withColumns(unread).select(*valued.columns)
+    orders = union([valued, unchanged.select(*valued.columns), seen])
+    earlier = all_months.where(F.col("month") < F.lit(span["latest_context"])).join(starts, "customer_id")
+    earlier = earlier.where("month < context_month")
+    rows = customer_orders(orders, work.settings.silver.customer_buckets, sums_before(earlier))
     return rows.join(starts, "customer_id").where("ordered_month >= first_month").select(*CUSTOMER_ORDERS.columns)
 
 
@@ -156,7 +175,7 @@ def _replace_months(work: Workspace, order_places: Sequence[Row], refund_places:
     places = spark.createDataFrame(sorted(months), "month date, customer_bucket int").collect()
     orders = work.read(CUSTOMER_ORDERS).withColumn("month", F.col("ordered_month"))
     refunds = work.read(CUSTOMER_REFUNDS).withColumn("month", F.col("refunded_month"))
-    again = customer_months(_in(orders, CUSTOMER_MONTHS, places), _in(refunds, CUSTOMER_MONTHS, places))
+    again = customer_months(rows_in(orders, CUSTOMER_MONTHS, places), rows_in(refunds, CUSTOMER_MONTHS, places))
     return _replace(work, CUSTOMER_MONTHS, again, places)
 
 
@@ -166,7 +185,7 @@ def _places(table: Table, were: DataFrame, are: DataFrame) -> list[Row]:
     return were.select(*columns).unionByName(are.select(*columns)).distinct().orderBy(*columns).collect()
 
 
-def _in(rows: DataFrame, table: Table, places: Sequence[Row]) -> DataFrame:
+def rows_in(rows: DataFrame, table: Table, places: Sequence[Row]) -> DataFrame:
     """The rows in some partitions of a table."""
     return rows.where(selecting(table, places))
 

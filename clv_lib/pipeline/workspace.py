@@ -34,7 +34,8 @@ _MOST_SENT_ROWS = 2_000_000
 class Workspace:
     """A run at work. Steps change nothing here but return a workspace with what they found out.
 
-    `accepts_differences`: a rebuild goes on although it differs from what it is compared with.
+    `accepts_differences`: a rebuild goes on although it differs from what it is compared with. `replaced` are the
+    partitions of silver tables that a refresh has replaced, by the name of the table.
     """
 
     lake: Lake
@@ -44,6 +45,7 @@ class Workspace:
     progress: Progress
     kept: list[DataFrame] = field(default_factory=list)
     mapped_sources: dict[str, DataFrame] = field(default_factory=dict)
+    replaced: dict[str, Sequence[Row]] = field(default_factory=dict)
     cuts_plans: bool = False
     accepts_differences: bool = False
 
@@ -107,7 +109,8 @@ class Workspace:
         base = self.run.silver_versions[table.name]
         version, rows = self.lake.replace_in_state(table, frame, partitions, self.run.run_id, base)
         self.progress.written(table.name, rows)
-        return replace(self, run=replace(self.run, silver_versions={**self.run.silver_versions, table.name: version}))
+        run = replace(self.run, silver_versions={**self.run.silver_versions, table.name: version})
+        return replace(self, run=run, replaced={**self.replaced, table.name: partitions})
 
     def with_states_of(self, branch: Workspace) -> Workspace:
         """This workspace, and what another one that began as the same has written to silver meanwhile."""

@@ -1,4 +1,7 @@
-"""The whole job on generated orders, beside what any job over these rows must do and beside DuckDB."""
+"""The whole job on generated orders and the night after, beside what any job over these rows must do.
+
+And beside what one would do on one machine instead: DuckDB over all orders, and lifetimes for models and scores.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 from pyspark.sql import functions as F
 
 from clv_lib.pipeline import run_all
 from clv_lib.pipeline.progress import LOGGER
+from clv_lib.scoring.statistics import TIME_UNIT_DAYS
 from clv_lib.settings import load_settings
+from tests.benchmarks import peers
 from tests.benchmarks.events import StepTimes, show_work, work_by_step
 from tests.benchmarks.measuring import better_of_two, heading, noop, session, show, timed
 
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from clv_lib.pipeline import Outcome
+    from clv_lib.settings import Settings
 
 AS_OF = dt.date(2025, 6, 30)
 HISTORY_DAYS = 3 * 365
@@ -58,29 +66,48 @@ def measure(folder: Path, count: int) -> None:
     """Generate about `count` orders in the folder, run the job on them and print it beside floors and DuckDB."""
     settings = load_settings(None, text=SETTINGS.format(folder=folder), environ={}).settings
     spark = session(folder)
-    orders = generated_orders(spark, count).repartitionByRange(8, "ordered_at").sortWithinPartitions("ordered_at")
-    seconds = timed(lambda: orders.write.format("delta").save(str(folder / "orders")))
+    orders = generated_orders(spark, count)
+    of_last_day = F.col("ordered_at") >= F.lit(AS_OF)
+    before = orders.where(~of_last_day).repartitionByRange(8, "ordered_at").sortWithinPartitions("ordered_at")
+    seconds = timed(lambda: before.write.format("delta").save(str(folder / "orders")))
     written = spark.read.format("delta").load(str(folder / "orders")).count()
     heading(f"{written:,} orders, generated and written in {seconds:.1f} s")
     heading(f"Floors, the better of two runs, as multiples of `{_UNIT}`")
     base = better_of_two(floors(spark, folder))
     unit = base[_UNIT]
     show(base, unit)
-    run = run_job(lambda: run_all(spark, settings, AS_OF, clock=lambda: dt.datetime.now(dt.timezone.utc)))
-    steps = {f"step {step.name}": step.seconds for step in run.outcome.progress.steps}
-    heading("The job, run once")
-    show({**steps, "the whole job": run.seconds}, unit)
-    print(f"{steps['step audit'] / run.seconds:11.1%}          of the job is its gate (audit)")
-    heading("DuckDB with two threads, the better of two runs")
-    show(better_of_two({"windows, months and customers, to Parquet": partial(aggregate_with_duckdb, folder)}), unit)
-    print(f"             its customers and sums are {agreement(spark, folder)}")
+    run = run_job(partial(_run_all, spark, settings, AS_OF - dt.timedelta(days=1)))
+    _show_run("The job, run once", "the whole job", run, unit)
+    new = orders.where(of_last_day).coalesce(1)
+    new.write.format("delta").mode("append").save(str(folder / "orders"))
+    night = run_job(partial(_run_all, spark, settings, AS_OF))
+    _show_run("The night after, with one new day", "the whole night", night, unit)
+    print(f"{night.seconds / run.seconds:11.1%}          of the whole job")
+    heading("DuckDB with two threads, the better of two runs, and lifetimes with a row per customer")
+    alone = better_of_two({"windows, months and customers, to Parquet": partial(aggregate_with_duckdb, folder)})
+    show({**alone, **lifetimes_of_customers(folder)}, unit)
+    snapshot = night.outcome.publication.snapshot_id
+    print(f"             customers and sums of DuckDB are {agreement(spark, folder, snapshot)}")
     fits = spark.read.format("delta").load(str(folder / "lake" / "gold" / "model_fits"))
+    fits = fits.where(F.col("snapshot_id") == snapshot)
     heading("Models that the job fitted")
     for row in fits.select("model_id", "fit_status", "is_published_model").distinct().orderBy("model_id").collect():
         print(f"  {row[0]}: {row[1]}{', published' if row[2] else ''}")
     spark.stop()
-    heading("Work by step, from the event log")
-    show_work(work_by_step(folder / "events", run.steps, run.span))
+    for what, one in (("job", run), ("night after", night)):
+        heading(f"Work of the {what} by step, from the event log")
+        show_work(work_by_step(folder / "events", one.steps, one.span))
+
+
+def _run_all(spark: SparkSession, settings: Settings, as_of: dt.date) -> Outcome:
+    return run_all(spark, settings, as_of, clock=lambda: dt.datetime.now(dt.timezone.utc))
+
+
+def _show_run(title: str, whole: str, run: Run, unit: float) -> None:
+    steps = {f"step {step.name}": step.seconds for step in run.outcome.progress.steps}
+    heading(title)
+    show({**steps, whole: run.seconds}, unit)
+    print(f"{steps['step audit'] / run.seconds:11.1%}          of it is its gate (audit)", flush=True)
 
 
 def generated_orders(spark: SparkSession, count: int) -> DataFrame:
@@ -177,7 +204,8 @@ def aggregate_with_duckdb(folder: Path) -> None:
         connection.execute(
             f"""copy (select *, row_number() over w as order_number,
             ordered_at::date - lag(ordered_at::date) over w as gap,
-            sum(net_amount) over (w rows unbounded preceding) as cumulative_net_amount
+            sum(net_amount) over (w rows unbounded preceding) as cumulative_net_amount,
+            first_value(ordered_at::date) over w as first_day
             from read_parquet('{folder}/orders/*.parquet')
             window w as (partition by customer_id order by ordered_at, order_id))
             to '{folder}/duck_orders.parquet'"""
@@ -185,17 +213,40 @@ def aggregate_with_duckdb(folder: Path) -> None:
         connection.execute(
             f"""copy (select customer_id, date_trunc('month', ordered_at) as month, count(*) as order_count,
             count(*) filter (gap is null or gap > 0) as active_day_count, sum(net_amount) as net_amount,
+            sum(net_amount) filter (ordered_at::date > first_day) as repeat_net_amount,
             min(ordered_at) as first_at, max(ordered_at) as last_at
             from '{folder}/duck_orders.parquet' group by all) to '{folder}/duck_months.parquet'"""
         )
         connection.execute(
             f"""copy (select customer_id, sum(order_count) as orders, sum(active_day_count) - 1 as x,
-            sum(net_amount) as net_amount, min(first_at) as first_at, max(last_at) as last_at
+            sum(net_amount) as net_amount, sum(repeat_net_amount) as repeat_net_amount,
+            min(first_at) as first_at, max(last_at) as last_at
             from '{folder}/duck_months.parquet' group by all) to '{folder}/duck_customers.parquet'"""
         )
 
 
-def agreement(spark: SparkSession, folder: Path) -> str:
+def lifetimes_of_customers(folder: Path) -> dict[str, float]:
+    """Seconds of fitting BG/NBD and Gamma-Gamma to the customers of DuckDB and scoring them by lifetimes, to Parquet.
+
+    NaN, and its error is printed, where it fails.
+    """
+    customers = pd.read_parquet(folder / "duck_customers.parquet")
+    days = {name: customers[name].dt.tz_localize(None).dt.normalize() for name in ("first_at", "last_at")}
+    frequency = customers["x"].to_numpy(float)
+    spent = customers["repeat_net_amount"].astype(float).fillna(0.0).to_numpy()
+    rows = pd.DataFrame(
+        {
+            "frequency": frequency,
+            "recency": (days["last_at"] - days["first_at"]).dt.days / TIME_UNIT_DAYS,
+            "T": (pd.Timestamp(AS_OF) - days["first_at"]).dt.days / TIME_UNIT_DAYS,
+            "monetary_value": np.divide(spent, frequency, out=np.zeros(len(customers)), where=frequency > 0),
+        }
+    )
+    scored = peers.values(rows, folder / "lifetimes.parquet")
+    return {f"lifetimes: {name}": seconds for name, seconds in scored.items()}
+
+
+def agreement(spark: SparkSession, folder: Path, snapshot_id: str) -> str:
     """Whether customers, orders, repeat days and money of DuckDB are those that the job published."""
     import duckdb
 
@@ -204,6 +255,7 @@ def agreement(spark: SparkSession, folder: Path) -> str:
             f"select count(*), sum(orders), sum(x), sum(net_amount) from '{folder}/duck_customers.parquet'"
         ).fetchone()
     metrics = spark.read.format("delta").load(str(folder / "lake" / "gold" / "customer_metrics"))
+    metrics = metrics.where(F.col("snapshot_id") == snapshot_id)
     ours = metrics.selectExpr(
         "count(*)", "sum(lifetime_order_count)", "sum(btyd_frequency)", "sum(lifetime_net_amount)"
     ).first()
