@@ -6,7 +6,8 @@ from clv_lib.lake.changes import TableDetail, Untraceable, changes_since, table_
 from clv_lib.lake.pointer import Pointer, Publication
 from clv_lib.lake.reporting import reported
 from clv_lib.lake.sources import PinnedSource, pin_source, read_source
-from clv_lib.lake.tables import Lake, selecting
+from clv_lib.lake.statements import selecting
+from clv_lib.lake.tables import Lake
 from clv_lib.lake.views import as_read, create_catalog_views, register_views, view_statements
 
 __all__ = [

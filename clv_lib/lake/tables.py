@@ -1,10 +1,8 @@
-"""Tables of the lake by their contract: where they lie, how they are made, written, read and thinned out."""
+"""Tables of the lake by their contract: where they lie, and making, writing, reading and thinning them out."""
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,15 +11,12 @@ from clv_lib.contracts.types import Table
 from clv_lib.errors import LakeError
 from clv_lib.lake import versions
 from clv_lib.lake.reporting import conflict, reported
-from clv_lib.settings.silver import SILVER_RETENTION_DAYS
+from clv_lib.lake.statements import SNAPSHOT_COLUMN, create_statement, selecting, stored_schema
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
 
-SNAPSHOT_COLUMN = "snapshot_id"
 _SNAPSHOT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
-_READABLE_BY_ALL = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
-_SILVER_KEPT = {"delta.deletedFileRetentionDuration": f"interval {SILVER_RETENTION_DAYS} days"}
 
 
 class Lake:
@@ -65,10 +60,10 @@ class Lake:
         with reported(self.place(table), "made"):
             if not self.exists(table):
                 self._ensure_schema()
-                self.spark.sql(self._create_statement(table))
+                self.spark.sql(create_statement(table, self.reference(table)))
                 return True
             stored = {field.name: field.dataType.simpleString() for field in self._read(table).schema.fields}
-            declared = self._stored_schema(table)
+            declared = stored_schema(table)
             retyped = [
                 f"{name}: {stored[name]}, now {kind}"
                 for name, kind in declared.items()
@@ -228,45 +223,11 @@ class Lake:
                 return int(own["version"]), None if rows is None else int(rows)
         return int(latest_first[0]["version"]), 0
 
-    def _stored_schema(self, table: Table) -> dict[str, str]:
-        snapshot = {SNAPSHOT_COLUMN: "string"} if SNAPSHOT_COLUMN in table.partition_by else {}
-        return {**table.schema, **snapshot}
-
     def _ensure_schema(self) -> None:
         if not self.is_path:
             for schema in (self.root, f"{self.root}_internal"):
                 quoted = ".".join(f"`{part}`" for part in schema.split("."))
                 self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted}")
-
-    def _create_statement(self, table: Table) -> str:
-        key = {*table.key, *table.partition_by}
-        meanings = {field.name: field.description for field in table.fields}
-        columns = ", ".join(
-            f"`{name}` {kind}{' NOT NULL' if name in key else ''}"
-            f" COMMENT {_quoted(meanings.get(name, 'The run that wrote it.'))}"
-            for name, kind in self._stored_schema(table).items()
-        )
-        partitions = f" PARTITIONED BY ({', '.join(table.partition_by)})" if table.partition_by else ""
-        properties = {**_READABLE_BY_ALL, **_skipping(table), **(_SILVER_KEPT if table.layer == "silver" else {})}
-        listed = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items())
-        return (
-            f"CREATE TABLE IF NOT EXISTS {self.reference(table)} ({columns}) USING DELTA{partitions}"
-            f" COMMENT {_quoted(table.grain)} TBLPROPERTIES ({listed})"
-        )
-
-
-def _skipping(table: Table) -> dict[str, str]:
-    """Least and greatest values per file of keys, days and times alone: by these queries select rows.
-
-    Those of all columns would take a tenth of the time of writing.
-    """
-    stored = {name: kind for name, kind in table.schema.items() if name not in table.partition_by}
-    useful = [
-        name
-        for name, kind in stored.items()
-        if kind in ("date", "timestamp") or (name in table.key and kind != "boolean")
-    ]
-    return {"delta.dataSkippingStatsColumns": ",".join(useful)} if useful else {}
 
 
 def absolute(path: str) -> str:
@@ -291,24 +252,3 @@ def checked_snapshot_id(snapshot_id: str) -> str:
             next_step="`clv runs` lists the runs",
         )
     return snapshot_id
-
-
-def selecting(table: Table, partitions: Iterable[Row]) -> str:
-    """SQL that selects some partitions of a table; the rows hold its partition columns. Without any it selects none."""
-    *outer, inner = table.partition_by
-    grouped: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for row in partitions:
-        grouped[tuple(f"`{name}` = {_literal(row[name])}" for name in outer)].append(_literal(row[inner]))
-    chosen = (" AND ".join((*key, f"`{inner}` IN ({', '.join(found)})")) for key, found in grouped.items())
-    return " OR ".join(f"({one})" for one in chosen) or "false"
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, dt.date):
-        return f"date'{value.isoformat()}'"
-    return str(value) if isinstance(value, int) else _quoted(str(value))
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -12,7 +12,7 @@ from pyspark.sql import Row
 
 from clv_lib.lake import versions
 from clv_lib.lake.reporting import reported
-from clv_lib.lake.tables import SNAPSHOT_COLUMN, selecting
+from clv_lib.lake.statements import SNAPSHOT_COLUMN, selecting
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

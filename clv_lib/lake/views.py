@@ -8,7 +8,7 @@ from clv_lib.contracts import PUBLISHED_TABLES
 from clv_lib.contracts.control import PUBLISHED
 from clv_lib.contracts.types import Table
 from clv_lib.lake.reporting import reported
-from clv_lib.lake.tables import SNAPSHOT_COLUMN
+from clv_lib.lake.statements import SNAPSHOT_COLUMN
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from deltalake import DeltaTable
 
 from clv_lib.contracts import PUBLISHED_TABLES
-from clv_lib.lake.tables import SNAPSHOT_COLUMN
+from clv_lib.lake.statements import SNAPSHOT_COLUMN
 
 if TYPE_CHECKING:
     from clv_lib.contracts.types import Table
