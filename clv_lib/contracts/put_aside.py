@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from clv_lib.contracts.types import MONEY, MONEY_SUM, Field, Table
 
+ORDERS = "orders"
+REFUNDS = "refunds"
+LINE_REFUNDS = "refund_lines"
+"""Name under which the refunds made of negative order lines are accounted for."""
+
+INPUT = "input"
+ACCEPTED = "accepted"
+"""What the sources held, and what became of rows that give value; every other disposition puts rows aside."""
+
 NO_DAY = "1970-01-01"
 """Month of rows whose day cannot be read: a partition has to have one."""
 
@@ -12,14 +21,15 @@ _AMOUNT = Field("amount_original", MONEY, "Money of the row in its currency; NUL
 _CURRENCY = Field("currency_code", "string", "Currency of the row.")
 _SOURCE = Field("source_name", "string", "Input: orders, refunds, ...", required=True)
 
-_SOURCES_OF = {"orders": "'orders'", "refunds": "'refunds', 'refund_lines'"}
-_PUT_ASIDE = "disposition not in ('input', 'accepted')"
+_ALL_REFUNDS = (REFUNDS, LINE_REFUNDS)
+_IS_ACCEPTED = f"disposition = '{ACCEPTED}'"
+_IS_ASIDE = f"disposition not in ('{INPUT}', '{ACCEPTED}')"
 
 
-def _of(sources: str, column: str, condition: str) -> str:
-    """SQL of a sum over the account of orders, or of refunds whatever they are made of; currencies are added up."""
-    chosen = f"source_name in ({_SOURCES_OF[sources]}) and {condition}"
-    return f"coalesce(sum({column}) filter (where {chosen}), 0)"
+def _sum(column: str, condition: str, *sources: str) -> str:
+    """SQL of a sum over the account of some sources, whatever the currency."""
+    listed = ", ".join(f"'{name}'" for name in sources)
+    return f"coalesce(sum({column}) filter (where source_name in ({listed}) and {condition}), 0)"
 
 
 ROWS_PUT_ASIDE = Table(
@@ -81,11 +91,11 @@ CONSERVATION = Table(
         Field("amount", MONEY_SUM, "Their money in their currency; unreadable amounts count 0.", required=True),
     ),
     measures={
-        "accepted_order_rows": _of("orders", "row_count", "disposition = 'accepted'"),
-        "accepted_order_amounts": _of("orders", "amount", "disposition = 'accepted'"),
-        "accepted_refunds": _of("refunds", "row_count", "disposition = 'accepted'"),
-        "accepted_refund_amounts": _of("refunds", "amount", "disposition = 'accepted'"),
-        "rows_put_aside": _of("orders", "row_count", _PUT_ASIDE) + " + " + _of("refunds", "row_count", _PUT_ASIDE),
+        "accepted_order_rows": _sum("row_count", _IS_ACCEPTED, ORDERS),
+        "accepted_order_amounts": _sum("amount", _IS_ACCEPTED, ORDERS),
+        "accepted_refunds": _sum("row_count", _IS_ACCEPTED, *_ALL_REFUNDS),
+        "accepted_refund_amounts": _sum("amount", _IS_ACCEPTED, *_ALL_REFUNDS),
+        "rows_put_aside": _sum("row_count", _IS_ASIDE, ORDERS, *_ALL_REFUNDS),
     },
 )
 

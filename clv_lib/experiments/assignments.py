@@ -9,9 +9,9 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.experiments import assignment_rules
+from clv_lib.contracts.put_aside import ACCEPTED
 from clv_lib.contracts.types import MONEY
 from clv_lib.orders.disposition import (
-    ACCEPTED,
     QUARANTINED,
     with_broken_rules,
     with_competition,

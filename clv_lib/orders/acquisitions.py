@@ -9,8 +9,9 @@ from pyspark.sql import functions as F
 
 from clv_lib.contracts.acquisitions import ACQUISITION_CREDITS, CREDITS_TOGETHER, NO_CAMPAIGN, UNATTRIBUTED
 from clv_lib.contracts.inputs import acquisition_rules
+from clv_lib.contracts.put_aside import ACCEPTED
 from clv_lib.contracts.types import MONEY, RATIO
-from clv_lib.orders.disposition import ACCEPTED, QUARANTINED, with_broken_rules, with_disposition
+from clv_lib.orders.disposition import QUARANTINED, with_broken_rules, with_disposition
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.attributes import attribute_history_rules
+from clv_lib.contracts.put_aside import ACCEPTED
 from clv_lib.contracts.types import MONEY
-from clv_lib.orders.disposition import ACCEPTED, QUARANTINED, with_broken_rules, with_disposition
+from clv_lib.orders.disposition import QUARANTINED, with_broken_rules, with_disposition
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

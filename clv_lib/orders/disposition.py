@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
+from clv_lib.contracts.put_aside import ACCEPTED, INPUT
 from clv_lib.contracts.types import MONEY_SUM, Rule
 from clv_lib.orders.mapping import PAYLOAD
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-ACCEPTED = "accepted"
-INPUT = "input"
 REFUND_LINE = "refund_line"
 QUARANTINED = "quarantined"
 UNREADABLE_CURRENCY = "?"

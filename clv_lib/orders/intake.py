@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.inputs import NEGATIVE_ORDER, order_rules
+from clv_lib.contracts.put_aside import ACCEPTED
 from clv_lib.contracts.types import MONEY
 from clv_lib.orders.currency import converted, normalised_currency, with_exchange_rate
 from clv_lib.orders.disposition import (
-    ACCEPTED,
     REFUND_LINE,
     order_disposition,
     with_broken_rules,

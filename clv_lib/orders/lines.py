@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from clv_lib.contracts.put_aside import ACCEPTED
 from clv_lib.contracts.types import MONEY
-from clv_lib.orders.disposition import ACCEPTED, REFUND_LINE
+from clv_lib.orders.disposition import REFUND_LINE
 from clv_lib.orders.mapping import PAYLOAD
 
 if TYPE_CHECKING:

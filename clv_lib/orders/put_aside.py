@@ -6,17 +6,12 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.put_aside import NO_DAY, ROWS_PUT_ASIDE
-from clv_lib.orders.disposition import ACCEPTED, INPUT, QUARANTINED, REFUND_LINE, counted
+from clv_lib.contracts.put_aside import ACCEPTED, INPUT, LINE_REFUNDS, NO_DAY, ORDERS, ROWS_PUT_ASIDE
+from clv_lib.orders.disposition import QUARANTINED, REFUND_LINE, counted
 from clv_lib.orders.mapping import PAYLOAD
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-ORDERS = "orders"
-REFUNDS = "refunds"
-LINE_REFUNDS = "refund_lines"
-"""Name under which the refunds made of negative order lines are accounted for."""
 
 
 def rows_put_aside(rows: DataFrame, source_name: str, key: str, amount: str, day: str) -> DataFrame:

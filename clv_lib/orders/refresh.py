@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from clv_lib.contracts.put_aside import INPUT, LINE_REFUNDS, ORDERS, REFUNDS
 from clv_lib.orders.currency import normalised_currency
-from clv_lib.orders.disposition import INPUT, counted
+from clv_lib.orders.disposition import counted
 from clv_lib.orders.lines import LINE_REFUND_ENDING
-from clv_lib.orders.put_aside import LINE_REFUNDS, ORDERS, REFUNDS
 from clv_lib.orders.refunds import BY_LATEST_ORDER
 from clv_lib.periods import month_end
 

@@ -10,10 +10,10 @@ from pyspark.sql import functions as F
 
 from clv_lib.contracts.acquisitions import NO_CAMPAIGN, UNATTRIBUTED
 from clv_lib.contracts.inputs import spend_rules
+from clv_lib.contracts.put_aside import ACCEPTED
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.orders.currency import converted, normalised_currency, with_exchange_rate
 from clv_lib.orders.disposition import (
-    ACCEPTED,
     QUARANTINED,
     with_broken_rules,
     with_competition,

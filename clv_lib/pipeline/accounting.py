@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.put_aside import CONSERVATION, ROWS_PUT_ASIDE
+from clv_lib.contracts.put_aside import ACCEPTED, CONSERVATION, INPUT, LINE_REFUNDS, ORDERS, REFUNDS, ROWS_PUT_ASIDE
 from clv_lib.contracts.silver import CUSTOMER_ORDERS, CUSTOMER_REFUNDS
 from clv_lib.orders import refresh as concern
 from clv_lib.orders.currency import normalised_currency
-from clv_lib.orders.disposition import ACCEPTED, INPUT, counted
+from clv_lib.orders.disposition import counted
 from clv_lib.orders.lines import LINE_REFUND_ENDING
-from clv_lib.orders.put_aside import LINE_REFUNDS, ORDERS, REFUNDS, counted_aside, refunds_in_lines
+from clv_lib.orders.put_aside import counted_aside, refunds_in_lines
 from clv_lib.pipeline.order_states import is_by_line, required_orders
 from clv_lib.pipeline.replacing import rows_in
 

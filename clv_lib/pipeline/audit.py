@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 from clv_lib.contracts import PUBLISHED_TABLES
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS
 from clv_lib.contracts.identities import IDENTITIES
-from clv_lib.contracts.put_aside import CONSERVATION, QUARANTINED_ROWS
+from clv_lib.contracts.put_aside import ACCEPTED, CONSERVATION, INPUT, LINE_REFUNDS, ORDERS, QUARANTINED_ROWS
 from clv_lib.contracts.silver import CUSTOMER_ORDERS
 from clv_lib.contracts.types import Table
 from clv_lib.errors import QualityGateFailed
 from clv_lib.lake import Pointer, Publication, create_catalog_views, reported
-from clv_lib.orders.disposition import ACCEPTED, INPUT
-from clv_lib.orders.put_aside import LINE_REFUNDS, ORDERS
 from clv_lib.quality.expectations import (
     SourceIntake,
     expectations,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.put_aside import CONSERVATION, QUARANTINED_ROWS, ROWS_PUT_ASIDE
+from clv_lib.contracts.put_aside import ACCEPTED, CONSERVATION, INPUT, QUARANTINED_ROWS, ROWS_PUT_ASIDE
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.errors import ContractError, Fault
@@ -15,7 +15,7 @@ from clv_lib.experiments.assignments import ASSIGNMENT_AMOUNT, ASSIGNMENT_KEY, j
 from clv_lib.orders.acquisitions import CREDIT_KEY, NO_AMOUNT, uncosted
 from clv_lib.orders.attribute_history import HISTORY_KEY
 from clv_lib.orders.currency import normalised_currency
-from clv_lib.orders.disposition import ACCEPTED, INPUT, counted, quarantined, repeated_ids, totals
+from clv_lib.orders.disposition import counted, quarantined, repeated_ids, totals
 from clv_lib.orders.put_aside import quarantined_of
 from clv_lib.orders.spend import SPEND_KEY, judged_spend, with_spend_dispositions
 from clv_lib.pipeline.acquisitions import SOURCE as CREDITS_SOURCE
@@ -94,8 +94,8 @@ def _misfit(work: Workspace, name: str) -> ContractError | None:
 
 def _orders(work: Workspace, rates: DataFrame | None) -> Part:
     """Write the silver tables of orders and refunds."""
-    work, accounts = (rebuilt_states if work.run.is_rebuild else states_of_orders)(work, rates)
-    return Part(work, [quarantined_of(work.read(ROWS_PUT_ASIDE))], accounts)
+    work, account = (rebuilt_states if work.run.is_rebuild else states_of_orders)(work, rates)
+    return Part(work, [quarantined_of(work.read(ROWS_PUT_ASIDE))], account)
 
 
 def _beside_orders(work: Workspace, rates: DataFrame | None) -> Part:

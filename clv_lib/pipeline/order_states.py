@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.put_aside import ROWS_PUT_ASIDE
+from clv_lib.contracts.put_aside import ACCEPTED, LINE_REFUNDS, ORDERS, REFUNDS, ROWS_PUT_ASIDE
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS
 from clv_lib.errors import ContractError
 from clv_lib.orders import refunds as refunding
 from clv_lib.orders.currency import normalised_currency
-from clv_lib.orders.disposition import ACCEPTED, repeated_ids
+from clv_lib.orders.disposition import repeated_ids
 from clv_lib.orders.history import customer_orders
 from clv_lib.orders.intake import (
     LINE_KEY,
@@ -26,12 +26,7 @@ from clv_lib.orders.intake import (
 )
 from clv_lib.orders.lines import contradictory_orders, orders_of_lines, refunds_of_lines
 from clv_lib.orders.months import customer_months
-from clv_lib.orders.put_aside import (
-    LINE_REFUNDS,
-    ORDERS,
-    REFUNDS,
-    rows_put_aside,
-)
+from clv_lib.orders.put_aside import rows_put_aside
 
 if TYPE_CHECKING:
     from clv_lib.pipeline.workspace import Workspace

@@ -8,10 +8,11 @@ from pyspark.sql import functions as F
 
 from clv_lib.contracts.churn import CHURN_REASONS
 from clv_lib.contracts.contract_retention import CONTRACT_RETENTION
+from clv_lib.contracts.put_aside import ACCEPTED
 from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
 from clv_lib.contracts.subscriptions import SUBSCRIPTION_PERIODS
-from clv_lib.orders.disposition import ACCEPTED, disposition_totals, repeated_ids
+from clv_lib.orders.disposition import disposition_totals, repeated_ids
 from clv_lib.recurring.churn_reasons import churn_reasons
 from clv_lib.recurring.contract_retention import (
     RetentionTerms,

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.inputs import CONTRACTS
-from clv_lib.contracts.put_aside import ROWS_PUT_ASIDE
+from clv_lib.contracts.put_aside import ORDERS, REFUNDS, ROWS_PUT_ASIDE
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS, STATE_TABLES
 from clv_lib.errors import ClvError, ContractError, LakeError
 from clv_lib.lake import Pointer, TableDetail, Untraceable, changes_since, read_source, reported, table_detail
 from clv_lib.orders import refresh as concern
 from clv_lib.orders.intake import LINE_KEY
 from clv_lib.orders.mapping import contract_expressions
-from clv_lib.orders.put_aside import ORDERS, REFUNDS
 from clv_lib.pipeline.accounting import account_since, whole_account
 from clv_lib.pipeline.order_states import is_by_line, rebuild, required_orders, union
 from clv_lib.pipeline.rates import SOURCE as RATES

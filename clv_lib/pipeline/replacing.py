@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.put_aside import ROWS_PUT_ASIDE
+from clv_lib.contracts.put_aside import ACCEPTED, LINE_REFUNDS, ORDERS, REFUNDS, ROWS_PUT_ASIDE
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS
 from clv_lib.lake import selecting
 from clv_lib.orders import refresh as concern
 from clv_lib.orders import refunds as refunding
-from clv_lib.orders.disposition import ACCEPTED, REFUND_LINE
+from clv_lib.orders.disposition import REFUND_LINE
 from clv_lib.orders.history import SEEN_OF_EARLIER_ORDERS, customer_bucket, customer_orders, sums_before
 from clv_lib.orders.months import customer_months
-from clv_lib.orders.put_aside import LINE_REFUNDS, ORDERS, REFUNDS
 from clv_lib.pipeline.order_states import (
     JudgedOrders,
     is_by_line,

@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
+from clv_lib.contracts.put_aside import INPUT
 from clv_lib.contracts.types import Identity, Severity, Table
 from clv_lib.quality.profile import UNIQUE_KEY, TableProfile
 
@@ -88,10 +89,10 @@ def source_intakes(rows: Iterable[tuple[str, str, str, int, Decimal]]) -> tuple[
     quarantined: dict[str, int] = defaultdict(int)
     differences: dict[str, dict[str, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
     for source, currency, disposition, row_count, amount in rows:
-        sign = 1 if disposition == "input" else -1
+        sign = 1 if disposition == INPUT else -1
         differences[source]["rows"] += sign * row_count
         differences[source][currency] += sign * Fraction(amount) * MONEY_UNITS
-        counts[source] += row_count if disposition == "input" else 0
+        counts[source] += row_count if disposition == INPUT else 0
         quarantined[source] += row_count if disposition == "quarantined" else 0
     return tuple(
         SourceIntake(source, counts[source], quarantined[source], {k: _away_from_zero(v) for k, v in by_name.items()})

@@ -11,11 +11,11 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.inputs import PERIODS_TOGETHER, subscription_rules
+from clv_lib.contracts.put_aside import ACCEPTED
 from clv_lib.contracts.subscriptions import CHURN_TYPES, SUBSCRIPTION_PERIODS
 from clv_lib.contracts.types import MONEY, MONEY_SUM
 from clv_lib.orders.currency import converted, normalised_currency, with_exchange_rate
 from clv_lib.orders.disposition import (
-    ACCEPTED,
     QUARANTINED,
     with_broken_rules,
     with_competition,

@@ -9,18 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pyspark import SparkContext
-from pyspark.java_gateway import ensure_callback_server_started
+from tests.spark.scans import Listener, listening
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _PLACE = re.compile(r"/(\w+)\]")
-_LENGTH = "spark.sql.maxMetadataStringLength"  # places are cut at 100 characters otherwise
 
 
 @dataclass
-class Work:
+class Work(Listener):
     """Rows that scans gave, by the last part of the table's path, after whole partitions and files were left out."""
 
     rows: Counter[str] = field(default_factory=Counter)
@@ -34,29 +32,14 @@ class Work:
             if leaf.nodeName().startswith("Scan parquet") and place:
                 self.rows[place[1]] += leaf.metrics().apply("numOutputRows").value()
 
-    def onFailure(self, _name: str, _execution: Any, _error: Any) -> None:  # noqa: N802 - Java's name
-        """A query that failed proves nothing."""
-
-    class Java:
-        """What the JVM takes this for."""
-
-        implements = ("org.apache.spark.sql.util.QueryExecutionListener",)
-
 
 @contextmanager
 def counted_work(spark: SparkSession) -> Iterator[Work]:
     """Count the work of a session within the block; the counts are there after it. Plans must not be adaptive."""
-    ensure_callback_server_started(SparkContext._gateway)
-    manager, context = spark._jsparkSession.listenerManager(), spark.sparkContext._jsc.sc()
-    length, first_job = spark.conf.get(_LENGTH), context.dagScheduler().numTotalJobs()
+    context, work = spark.sparkContext._jsc.sc(), Work()
+    first_job = context.dagScheduler().numTotalJobs()
     context.listenerBus().waitUntilEmpty()
-    work = Work()
-    manager.register(work)
-    spark.conf.set(_LENGTH, "1000")
-    try:
+    with listening(spark, work):
         yield work
         context.listenerBus().waitUntilEmpty()
         work.jobs = context.dagScheduler().numTotalJobs() - first_job
-    finally:
-        manager.unregister(work)
-        spark.conf.set(_LENGTH, str(length))

@@ -184,5 +184,9 @@ _CHANGES: dict[str, dict[str, dict[str, str] | None]] = {
 }
 
 
+def order(number: int, customer: str, day: str, amount: str = "10") -> dict[str, Any]:
+    return {"order_id": f"o{number}", "customer_id": customer, "ordered_at": f"{day}T10:00:00Z", "net_amount": amount}
+
+
 def later(day: dt.date, days: int) -> dt.date:
     return day + dt.timedelta(days=days)

@@ -17,8 +17,38 @@ _INDENT = re.compile(r"[ :]*(?:[+:]- )?")
 _LENGTH = "spark.sql.maxMetadataStringLength"  # places are cut at 100 characters otherwise
 
 
-class Scans:
+class Listener:
     """Listens to the queries of a session; Spark calls it from the JVM, some time after each has ended."""
+
+    def onSuccess(self, _name: str, execution: Any, _nanoseconds: int) -> None:  # noqa: N802 - Java's name
+        """A query has ended."""
+        raise NotImplementedError
+
+    def onFailure(self, _name: str, _execution: Any, _error: Any) -> None:  # noqa: N802 - Java's name
+        """A query that failed proves nothing."""
+
+    class Java:
+        """What the JVM takes this for."""
+
+        implements = ("org.apache.spark.sql.util.QueryExecutionListener",)
+
+
+@contextmanager
+def listening(spark: SparkSession, listener: Listener) -> Iterator[None]:
+    """Let it hear of the queries of the block, with the places of tables in full."""
+    ensure_callback_server_started(SparkContext._gateway)
+    manager, before = spark._jsparkSession.listenerManager(), spark.conf.get(_LENGTH)
+    manager.register(listener)
+    spark.conf.set(_LENGTH, "1000")
+    try:
+        yield
+    finally:
+        manager.unregister(listener)
+        spark.conf.set(_LENGTH, str(before))
+
+
+class Scans(Listener):
+    """The plans of queries that have ended."""
 
     def __init__(self, spark: SparkSession) -> None:
         """Nothing was scanned yet."""
@@ -28,9 +58,6 @@ class Scans:
     def onSuccess(self, _name: str, execution: Any, _nanoseconds: int) -> None:  # noqa: N802 - Java's name
         """Keep the plan of a query that has ended."""
         self._plans.append(execution.executedPlan().toString())
-
-    def onFailure(self, _name: str, _execution: Any, _error: Any) -> None:  # noqa: N802 - Java's name
-        """A query that failed proves nothing."""
 
     def taken(self, table: str) -> int:
         """Scans of a silver or gold table since the last call."""
@@ -50,25 +77,13 @@ class Scans:
         plans, self._plans = self._plans, []
         return plans
 
-    class Java:
-        """What the JVM takes this for."""
-
-        implements = ("org.apache.spark.sql.util.QueryExecutionListener",)
-
 
 @contextmanager
 def counted_scans(spark: SparkSession) -> Iterator[Scans]:
     """Count the scans of a session within the block."""
-    ensure_callback_server_started(SparkContext._gateway)
-    manager, before = spark._jsparkSession.listenerManager(), spark.conf.get(_LENGTH)
     scans = Scans(spark)
-    manager.register(scans)
-    spark.conf.set(_LENGTH, "1000")
-    try:
+    with listening(spark, scans):
         yield scans
-    finally:
-        manager.unregister(scans)
-        spark.conf.set(_LENGTH, str(before))
 
 
 def scans_in(plans: list[str], table: str) -> int:

@@ -10,8 +10,7 @@ import pytest
 
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, STATE_TABLES
 from tests.spark.counted_work import Work, counted_work
-from tests.spark.nights import Shop, later
-from tests.spark.test_refresh import order
+from tests.spark.nights import Shop, later, order
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

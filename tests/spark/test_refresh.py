@@ -9,7 +9,7 @@ import os
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -25,7 +25,7 @@ from clv_lib.lake import Pointer, Untraceable
 from clv_lib.pipeline import begin, rebuilding, refreshing
 from clv_lib.runs import REBUILD_REFUSED, refile
 from tests.spark.generated import INTERPRETED, WHOLE_JOBS, conf
-from tests.spark.nights import NOW, Shop, assert_same, disturbed, later, rows_of
+from tests.spark.nights import NOW, Shop, assert_same, disturbed, later, order, rows_of
 from tests.spark.oracle import rate_rows
 from tests.spark.test_orders_oracle import AS_OF, data_sets
 
@@ -71,10 +71,6 @@ def test_refreshed_equals_rebuilt(spark: SparkSession, tmp_path: Path) -> None:
 
     agrees()
     assert not any(found.startswith("not") for found in refreshed), refreshed
-
-
-def order(number: int, customer: str, day: str, amount: str = "10") -> dict[str, Any]:
-    return {"order_id": f"o{number}", "customer_id": customer, "ordered_at": f"{day}T10:00:00Z", "net_amount": amount}
 
 
 def written(work: Workspace, table: Table) -> set[tuple[str, ...]]:
