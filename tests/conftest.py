@@ -19,6 +19,7 @@ TEST_CONF = {
     "spark.sql.shuffle.partitions": "2",
     "spark.default.parallelism": "2",
     # Tests run many plans over few rows: as in conf/demo.yaml, planning and starting jobs is what takes the time.
+    # Unlike there, the test processes share the cores, so each collects garbage with one thread.
     "spark.driver.extraJavaOptions": (
         "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC -XX:MetaspaceSize=256m"
         " -XX:InitialRAMPercentage=12"
