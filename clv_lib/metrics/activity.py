@@ -15,6 +15,7 @@ from clv_lib.contracts.acquisitions import CREDIT
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN
 from clv_lib.metrics.movements import with_movements
+from clv_lib.metrics.segment_ids import ids_of_customers
 from clv_lib.metrics.spells import spells
 
 SUMMED = {
@@ -59,14 +60,14 @@ def packed_types(segment_counts: Mapping[str, int]) -> list[list[str]]:
 
 def packed_members(customer_segments: DataFrame, packs: Sequence[Sequence[str]]) -> DataFrame:
     """The segments of each customer by pack: `packs`, an array of arrays of segment ids. Grain: customer."""
-    ids = customer_segments.groupBy("customer_id").agg(F.array_sort(F.collect_list("segment_id")).alias("ids"))
     kind = {name: number for number, names in enumerate(packs) for name in names}
 
     def of_pack(number: int) -> Column:
         names = [name for name, own in kind.items() if own == number]
-        return F.filter("ids", lambda segment_id: F.substring_index(segment_id, ":", 1).isin(names))
+        return F.filter("segment_ids", lambda segment_id: F.substring_index(segment_id, ":", 1).isin(names))
 
-    return ids.select("customer_id", F.array(*(of_pack(number) for number in range(len(packs)))).alias("packs"))
+    in_packs = F.array(*(of_pack(number) for number in range(len(packs))))
+    return ids_of_customers(customer_segments).select("customer_id", in_packs.alias("packs"))
 
 
 def activity_sums(

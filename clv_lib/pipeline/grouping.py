@@ -51,14 +51,13 @@ _WORDS = {ORDERS: "orders", ORDER_VALUE: "value"}
 class LatestHoldout:
     """The holdout that ends at as_of: its customers at the end of calibration, what they did, and the pooled fits.
 
-    `before` are all customers, `known` the compared share of them with their `holdout.outcomes`, `members` their
-    segments then; `rows` what was said of the pooled fits.
+    `before` are all customers, `known` the compared share of them with their `holdout.outcomes` and `segment_ids` then;
+    `rows` what was said of the pooled fits.
     """
 
     holdout: Holdout
     before: DataFrame
     known: DataFrame
-    members: DataFrame
     sampled_share: float
     fits: Fits
     rows: Sequence[Mapping[str, Any]]
@@ -166,7 +165,7 @@ class _Compared:
             _taken(grouping.get(ORDER_VALUE), {name: one.fit for name, one in spend.items()}),
         )
         holdout = self.latest.holdout
-        counted = cells(said_by_group(known, own, holdout), self.latest.members).toPandas()
+        counted = cells(said_by_group(known, own, holdout)).toPandas()
         rows = group_accuracy_rows(counted, self.latest.rows, own, holdout, work.as_of)
         return rows, calibration_rows(counted, holdout, work.as_of)
 

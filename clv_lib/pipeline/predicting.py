@@ -27,6 +27,7 @@ from clv_lib.contracts.predictions import (
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.contracts.types import Table
+from clv_lib.metrics.segment_ids import ids_of_customers
 from clv_lib.pipeline.grouping import LatestHoldout, assign, compare_groups
 from clv_lib.pipeline.states import customers_as_of, segments_as_of
 from clv_lib.scoring import (
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from clv_lib.pipeline.workspace import Workspace
+
+_CUSTOMERS_PER_TASK = 50_000
 
 
 def predictions(work: Workspace) -> Workspace:
@@ -113,7 +116,7 @@ def compare_models(work: Workspace, metrics: DataFrame) -> Compared:
             work.progress.note(f"no model is usable at {end}, the end of calibration: {why}{instead}")
         if not fits.baseline.converged:
             break
-        origin = _Origin(before, work.keep(segments_as_of(work, before, end)), fits, end)
+        origin = _origin(work, before, fits, end)
         whole = _judge(work, compared, origin, settings.holdout_days, after)
         for days in settings.holdout_horizons_days:
             _judge(work, compared, origin, days, customers_as_of(work, end + dt.timedelta(days=days)))
@@ -125,27 +128,36 @@ def compare_models(work: Workspace, metrics: DataFrame) -> Compared:
 
 @dataclass(frozen=True)
 class _Origin:
-    """Customers, their segments and the pooled fits at the end of a calibration."""
+    """Customers and the pooled fits at the end of a calibration, and the segments of the share that is compared."""
 
     before: DataFrame
-    members: DataFrame
     fits: Fits
     end: dt.date
+    sampled_share: float
+    segment_ids: DataFrame
+
+
+def _origin(work: Workspace, before: DataFrame, fits: Fits, end: dt.date) -> _Origin:
+    customers = fits.baseline.customer_count / fits.sampled_share
+    share = min(1.0, work.settings.predictions.max_accuracy_customers / customers)
+    ids = sampled(ids_of_customers(segments_as_of(work, before, end)), share)
+    return _Origin(before, fits, end, share, work.keep(ids))
 
 
 def _judge(work: Workspace, compared: Compared, origin: _Origin, days: int, after: DataFrame) -> LatestHoldout:
     """Add what the fits said of the days after the calibration to `compared`; `after` are customers at their end."""
     settings, fits = work.settings.predictions, origin.fits
     holdout = Holdout(origin.end, days, work.settings.churn.inactivity_days, settings.interval_level)
-    customers = fits.baseline.customer_count / fits.sampled_share
-    share = min(1.0, settings.max_accuracy_customers / customers)
     earlier = customers_as_of(work, origin.end - dt.timedelta(days=days))
-    known = work.keep(sampled(outcomes(origin.before, after, earlier), share))
-    counted = cells(said(known, fits, holdout), origin.members).toPandas()
-    rows = accuracy_rows(counted, fits, holdout, share, work.as_of)
+    compared_share = (sampled(frame, origin.sampled_share) for frame in (origin.before, after, earlier))
+    joined = outcomes(*compared_share).join(origin.segment_ids, "customer_id")
+    # Every model scores these few rows in tasks of Python, of which each takes as long to begin as thousands of rows.
+    known = work.keep(joined.coalesce(1 + settings.max_accuracy_customers // _CUSTOMERS_PER_TASK))
+    counted = cells(said(known, fits, holdout)).toPandas()
+    rows = accuracy_rows(counted, fits, holdout, origin.sampled_share, work.as_of)
     compared.accuracy += rows
     compared.calibration += calibration_rows(counted, holdout, work.as_of)
-    return LatestHoldout(holdout, origin.before, known, origin.members, share, fits, rows)
+    return LatestHoldout(holdout, origin.before, known, origin.sampled_share, fits, rows)
 
 
 def _calibration_ends(work: Workspace) -> list[dt.date]:

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.accuracy import BY_GROUP, HIATUS, LAST_PERIOD, MEAN_RATE
-from clv_lib.scoring.fits import Fits, Scorers
+from clv_lib.scoring.fits import POOLED_SEGMENT, Fits, Scorers
 from clv_lib.scoring.forecasts import ORDER_GRADIENT, VALUE_GRADIENT, forecasts
 from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT, assigned
 from clv_lib.scoring.survivors import distinct_pairs
@@ -81,7 +81,11 @@ def outcomes(before: DataFrame, after: DataFrame, earlier: DataFrame) -> DataFra
 
 
 def said(customers: DataFrame, fits: Fits, holdout: Holdout) -> DataFrame:
-    """What each model and baseline said of each customer of `outcomes`. Grain: customer and model_id."""
+    """What each model and baseline said of each customer of `outcomes`. Grain: customer and model_id.
+
+    `customers` have their `segment_ids` at the end of calibration as well, which go along, so that cells are counted
+    without a join of what was said.
+    """
     everybody = assigned(customers)
     frames = [_baselines(everybody, holdout)]
     pairs = distinct_pairs(everybody)
@@ -98,7 +102,7 @@ def said_by_group(customers: DataFrame, scorers: Scorers, holdout: Holdout) -> D
 
 
 _FITS = (FIT_SEGMENT, SPEND_FIT_SEGMENT)
-_FACTS = ("customer_id", *_FITS, "btyd_frequency", "actual_orders", "actual_amount")
+_FACTS = ("segment_ids", *_FITS, "btyd_frequency", "actual_orders", "actual_amount")
 
 
 _FORECASTS = {
@@ -151,14 +155,15 @@ def _baselines(customers: DataFrame, holdout: Holdout) -> DataFrame:
     return customers.select(*_FACTS, F.inline(F.array(*structs)))
 
 
-def cells(statements: DataFrame, customer_segments: DataFrame) -> DataFrame:
+def cells(statements: DataFrame) -> DataFrame:
     """Counts and sums of what was said and what happened. Grain: segment, model, its two fits, measure and two bins.
 
-    `statements` is `said`; `customer_segments` the memberships at the end of calibration. Bins of orders and amounts
-    are 5 % wide by the logarithm, actual orders are their own bins, so the result does not grow with customers.
+    `statements` is `said`. Bins of orders and amounts are 5 % wide by the logarithm, actual orders are their own bins,
+    so the result does not grow with customers. FREQUENCY is counted of all customers together alone.
     """
-    measured = statements.select("customer_id", "model_id", *_FITS, F.inline(F.array(*_measures())))
-    members = customer_segments.select("customer_id", "segment_id").join(measured, "customer_id")
+    measured = statements.select("segment_ids", "model_id", *_FITS, F.inline(F.array(*_measures())))
+    members = measured.withColumn("segment_id", F.explode("segment_ids"))
+    members = members.where((F.col("measure") != FREQUENCY) | (F.col("segment_id") == POOLED_SEGMENT))
     error = F.col("predicted") - F.col("actual")
     inside = (F.col("actual") >= F.col("lower")) & (F.col("actual") <= F.col("upper"))
     summed = ("predicted", "actual", "variance", *_GRADIENT)
