@@ -24,7 +24,7 @@ from clv_lib.session import build_session, describe_environment, launch_of
 from clv_lib.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from clv_lib.session import Environment
     from clv_lib.settings import Source
@@ -37,6 +37,8 @@ FAIL: Status = "FAIL"
 SUPPORTED_PYTHONS = ((3, 10), (3, 13))
 PLAUSIBLE_YEARS = (2025, 2100)
 MOST_CLOCK_SECONDS = 300
+_ROWS_FOR_STATUSES = 100_000
+_MOST_STATUSES = 30
 
 _GRAVEST_FIRST = (EnvironmentFault.exit_code, ConfigurationError.exit_code, ContractError.exit_code)
 # Lower bounds and the first version that is too new, as in pyproject.toml.
@@ -177,7 +179,7 @@ def _spark_checks(settings: Settings | None) -> Iterator[Check]:
         if settings is not None:
             yield guarded("lake", lambda: _lake(spark, settings))
             for name, source in settings.sources.configured().items():
-                yield guarded(f"source {name}", partial(_source, spark, name, source))
+                yield guarded(f"source {name}", partial(_source, spark, name, source, settings))
     finally:
         if not joined:
             spark.stop()
@@ -258,7 +260,7 @@ def _lake(spark: SparkSession, settings: Settings) -> Check:
     )
 
 
-def _source(spark: SparkSession, name: str, source: Source) -> Check:
+def _source(spark: SparkSession, name: str, source: Source, settings: Settings) -> Check:
     """Open the source at its version, check it against the contract, and look for a first row."""
     from clv_lib.contracts.inputs import CONTRACTS
     from clv_lib.lake import pin_source, read_source
@@ -272,4 +274,21 @@ def _source(spark: SparkSession, name: str, source: Source) -> Check:
         return Check(WARN, what, f"{place} has no rows", f"check sources.{name}.table and sources.{name}.filter")
     absent = [column for column in CONTRACTS[name].columns if column not in offered]
     note = f"; not offered: {', '.join(absent)}" if absent else ""
+    if name == "orders" and "order_status" in offered:
+        note += _order_statuses(raw, offered["order_status"], settings.orders.exclude_statuses)
     return Check(OK, what, f"{place} fits the contract{note}")
+
+
+def _order_statuses(raw: DataFrame, expression: str, excluded: Sequence[str]) -> str:
+    """Which statuses of orders count, so that one that should not is seen before its money is in every figure."""
+    from pyspark.sql import functions as F
+
+    status = F.lower(F.trim(F.expr(expression).cast("string")))
+    rows = raw.limit(_ROWS_FOR_STATUSES).select(F.coalesce(status, F.lit("NULL")).alias("status")).distinct()
+    found = [row["status"] for row in rows.orderBy("status").limit(_MOST_STATUSES).collect()]
+    apart = [name for name in found if name in excluded]
+    counted = [name for name in found if name not in excluded]
+    return (
+        f"\norder_status in its first {_ROWS_FOR_STATUSES:,} rows: {', '.join(counted) or 'none'} count;"
+        f" {', '.join(apart) or 'none'} kept apart (orders.exclude_statuses)"
+    )

@@ -51,7 +51,7 @@ class Orders(Section):
     """Which orders count."""
 
     exclude_statuses: tuple[LowerText, ...] = Field(
-        default=("cancelled", "voided", "failed"),
+        default=("cancelled", "canceled", "voided", "failed"),
         description="Order statuses, in any case, that are kept apart and counted but give no value.",
     )
     exclude_gift_cards: bool = Field(default=True, description="Keep gift card orders apart.")

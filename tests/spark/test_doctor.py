@@ -41,6 +41,15 @@ def test_a_healthy_installation_with_lake_and_source(shop: Shop) -> None:
     assert list((shop.folder / "lake").glob("**/*.parquet")) == []
 
 
+def test_statuses_of_orders_that_count_are_told(spark: SparkSession, tmp_path: Path) -> None:
+    shop = Shop(spark, tmp_path, ("orders",))
+    statuses = ("Delivered", " canceled", "Cancelled", "unavailable")
+    shop.insert("orders", [ORDER | {"order_id": status, "order_status": status} for status in statuses])
+    found = examined(shop, "  orders: {table: FOLDER/orders}")["source orders"]
+    assert found.status == doctor.OK
+    assert "delivered, unavailable count; canceled, cancelled kept apart (orders.exclude_statuses)" in found.found
+
+
 def test_a_lake_that_cannot_be_written_and_sources_that_do_not_fit(shop: Shop) -> None:
     (shop.folder / "file").write_text("no folder", encoding="utf-8")
     shop.insert("customers", [{"customer": "c1"}])

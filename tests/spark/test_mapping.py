@@ -219,6 +219,17 @@ def test_bad_rows_keep_their_payload_and_good_ones_drop_it(spark: SparkSession) 
     assert {name: row["net_amount"] for name, row in payloads.items()} == {"quarantined": "ten"}
 
 
+def test_cancelled_is_spelled_in_two_ways(spark: SparkSession) -> None:
+    statuses = (" Canceled", "CANCELLED", "voided", "failed", "delivered")
+    rows = mapped(spark, [ORDER | {"order_id": status, "order_status": status} for status in statuses])
+    judged = judged_orders(rows, None, SETTINGS, AS_OF, is_line=False)
+    found = with_order_dispositions(judged, None, SETTINGS, AS_OF).collect()
+    assert {row.order_id: row.disposition for row in found} == {
+        **dict.fromkeys(("Canceled", "CANCELLED", "voided", "failed"), "cancelled"),
+        "delivered": "accepted",
+    }
+
+
 def test_conversion_rounds_once(spark: SparkSession) -> None:
     """Spark gives the plain product seven digits, and rounding that again would make 1.0001 of 1.00004999."""
     products = [("1", "1.000049999999"), ("-1", "1.000049999999"), ("1", "1.00005"), ("3.0001", "1234567.891234567891")]
