@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from clv_lib.contracts.accuracy import BY_GROUP, NO_DEATH
 from clv_lib.contracts.predictions import SPEND_MODEL_NAME
+from clv_lib.models.fitting import AT_BOUND
 from clv_lib.report.text import count, labelled, percent, significant, wrapped
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def model_fit(spark: SparkSession) -> list[str]:
     others = [_short(fit[0]) for fit in fits if fit not in taken]
     if others:
         lines += wrapped(", ".join(others), "  also fitted: ")
+    lines += _why_none_is_usable([fit[0] for fit in fits])
     if any(fit[0]["model_id"] == "bg_nbd" for fit in taken):
         lines.append("  BG/NBD calls every one-time buyer alive; churn_probability, of MBG/NBD, does not")
     return ["Models (estimate ± standard error, times in weeks)", *lines]
@@ -96,6 +98,20 @@ def accuracy(spark: SparkSession) -> list[str]:
     inside = f"{percent(row['orders_interval_coverage'])} of customers had orders within their {nominal} interval"
     lines += wrapped(f"{inside}, {percent(row['amount_interval_coverage'])} value", "  ")
     return lines + wrapped(_against_baselines(row, rows), "  ")
+
+
+def _why_none_is_usable(fits: list[Row]) -> list[str]:
+    """What it means if every model of orders ends where nobody leaves; nothing otherwise. One row of each fit."""
+    pooled = {row["model_id"]: row for row in fits if row["segment_id"] == "all:all"}
+    without_death = pooled.pop(NO_DEATH, None)
+    states = {row["fit_status"] for name, row in pooled.items() if name != SPEND_MODEL_NAME}
+    if without_death is None or not without_death["is_converged"] or states != {AT_BOUND}:
+        return []
+    return wrapped(
+        f"at_bound: this history does not tell who has left. It looks as if nobody ever did, as {NO_DEATH} takes it, so"
+        " nothing is predicted for single customers; a longer history may tell",
+        "  ",
+    )
 
 
 def _taken(row: Row) -> str:

@@ -15,7 +15,7 @@ from clv_lib.pipeline.progress import Progress, StepRecord
 from clv_lib.report.acquisition import ltv_to_cac, maximum_cac, quotient
 from clv_lib.report.forecast import forecast_lines
 from clv_lib.report.text import WIDTH, amount, count, interval, labelled, percent, significant, table
-from clv_lib.report.trust import _against_baselines, _fit_lines, notes
+from clv_lib.report.trust import _against_baselines, _fit_lines, _why_none_is_usable, notes
 from clv_lib.runs import Run
 from clv_lib.settings import Settings, load_settings
 
@@ -134,6 +134,20 @@ def test_a_fit_that_is_not_used_says_why() -> None:
     failed = {"estimate": None, "standard_error": None, "log_likelihood": None, "is_converged": False}
     lines = _fit_lines([_parameter("r", **failed, fit_status="too_few_customers", customer_count=12)])
     assert "not used: too_few_customers (12 customers)" in lines[0]
+
+
+def test_it_is_said_if_nobody_seems_to_leave() -> None:
+    def fits(nbd: str, *others: str) -> list[Row]:
+        states = {"nbd": nbd, "gamma_gamma": "converged"} | dict(zip(("bg_nbd", "pareto_nbd"), others, strict=True))
+        return [
+            _parameter("r", model_id=name, fit_status=status, is_converged=status == "converged")
+            for name, status in states.items()
+        ]
+
+    text = " ".join(" ".join(_why_none_is_usable(fits("converged", "at_bound", "at_bound"))).split())
+    assert text.startswith("at_bound: this history does not tell who has left. ")
+    assert not _why_none_is_usable(fits("converged", "at_bound", "converged"))
+    assert not _why_none_is_usable(fits("at_bound", "at_bound", "at_bound"))
 
 
 def test_a_fit_to_a_sample_says_so() -> None:
