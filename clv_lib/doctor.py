@@ -275,20 +275,31 @@ def _source(spark: SparkSession, name: str, source: Source, settings: Settings) 
     absent = [column for column in CONTRACTS[name].columns if column not in offered]
     note = f"; not offered: {', '.join(absent)}" if absent else ""
     if name == "orders" and "order_status" in offered:
-        note += _order_statuses(raw, offered["order_status"], settings.orders.exclude_statuses)
+        note += f"\n{_order_statuses(raw.limit(_ROWS_FOR_STATUSES), source, settings)}"
     return Check(OK, what, f"{place} fits the contract{note}")
 
 
-def _order_statuses(raw: DataFrame, expression: str, excluded: Sequence[str]) -> str:
+def _order_statuses(raw: DataFrame, source: Source, settings: Settings) -> str:
     """Which statuses of orders count, so that one that should not is seen before its money is in every figure."""
     from pyspark.sql import functions as F
 
-    status = F.lower(F.trim(F.expr(expression).cast("string")))
-    rows = raw.limit(_ROWS_FOR_STATUSES).select(F.coalesce(status, F.lit("NULL")).alias("status")).distinct()
-    found = [row["status"] for row in rows.orderBy("status").limit(_MOST_STATUSES).collect()]
-    apart = [name for name in found if name in excluded]
-    counted = [name for name in found if name not in excluded]
+    from clv_lib.contracts.inputs import CONTRACTS
+    from clv_lib.orders.disposition import is_cancelled
+    from clv_lib.orders.mapping import map_source
+
+    reporting = settings.reporting
+    orders = map_source(
+        raw, CONTRACTS["orders"], source.columns, currency=reporting.currency, time_zone=reporting.time_zone
+    )
+    status = F.coalesce("order_status", F.lit("NULL")).alias("status")
+    apart = F.coalesce(is_cancelled(settings.orders.exclude_statuses), F.lit(False)).alias("is_apart")
+    found = orders.select(status, apart).distinct().orderBy("status").limit(_MOST_STATUSES + 1).collect()
+
+    def listed(is_apart: bool) -> str:
+        return ", ".join(row["status"] for row in found[:_MOST_STATUSES] if row["is_apart"] == is_apart) or "none"
+
+    more = " (there are more)" if len(found) > _MOST_STATUSES else ""
     return (
-        f"\norder_status in its first {_ROWS_FOR_STATUSES:,} rows: {', '.join(counted) or 'none'} count;"
-        f" {', '.join(apart) or 'none'} kept apart (orders.exclude_statuses)"
+        f"order_status in its first {_ROWS_FOR_STATUSES:,} rows{more}: {listed(False)} count;"
+        f" {listed(True)} kept apart (orders.exclude_statuses)"
     )

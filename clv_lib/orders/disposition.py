@@ -46,6 +46,11 @@ def with_competition(rows: DataFrame, day: str, as_of: dt.date) -> DataFrame:
     return rows.withColumn("competes", is_known & (F.size("reasons") == 0))
 
 
+def is_cancelled(exclude_statuses: Sequence[str]) -> Column:
+    """Whether the `order_status` of a mapped order is one of those that give no value, in any case; NULL for NULL."""
+    return F.lower(F.col("order_status")).isin(list(exclude_statuses))
+
+
 def order_disposition(as_of: dt.date, exclude_statuses: Sequence[str], exclude_gift_cards: bool) -> Column:
     """What becomes of an order row that is the current version of its order; the first that applies.
 
@@ -53,13 +58,12 @@ def order_disposition(as_of: dt.date, exclude_statuses: Sequence[str], exclude_g
     judged; an anonymous order is sound, and kept apart.
     """
     is_late = F.col("ordered_date") > F.lit(as_of)
-    is_cancelled = F.lower(F.col("order_status")).isin(list(exclude_statuses))
     is_gift_card = F.coalesce("is_gift_card_order", F.lit(False)) & F.lit(exclude_gift_cards)
     return (
         F.when(is_late, "after_as_of")
         .when(F.coalesce("is_deleted", F.lit(False)), "deleted")
         .when(F.coalesce("is_test_order", F.lit(False)), "test")
-        .when(is_cancelled, "cancelled")
+        .when(is_cancelled(exclude_statuses), "cancelled")
         .when(is_gift_card, "gift_card")
         .when(F.size("reasons") > 0, QUARANTINED)
         .when(F.col("customer_id").isNull(), "anonymous")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -138,8 +139,7 @@ class _Origin:
 
 
 def _origin(work: Workspace, before: DataFrame, fits: Fits, end: dt.date) -> _Origin:
-    customers = fits.baseline.customer_count / fits.sampled_share
-    share = min(1.0, work.settings.predictions.max_accuracy_customers / customers)
+    share = min(1.0, work.settings.predictions.max_accuracy_customers / fits.customer_count)
     ids = sampled(ids_of_customers(segments_as_of(work, before, end)), share)
     return _Origin(before, fits, end, share, work.keep(ids))
 
@@ -151,8 +151,9 @@ def _judge(work: Workspace, compared: Compared, origin: _Origin, days: int, afte
     earlier = customers_as_of(work, origin.end - dt.timedelta(days=days))
     compared_share = (sampled(frame, origin.sampled_share) for frame in (origin.before, after, earlier))
     joined = outcomes(*compared_share).join(origin.segment_ids, "customer_id")
-    # Every model scores these few rows in tasks of Python, of which each takes as long to begin as thousands of rows.
-    known = work.keep(joined.coalesce(1 + settings.max_accuracy_customers // _CUSTOMERS_PER_TASK))
+    # Every model scores these rows in tasks of Python, of which each takes as long to begin as thousands of rows.
+    tasks = math.ceil(fits.customer_count * origin.sampled_share / _CUSTOMERS_PER_TASK)
+    known = work.keep(joined.repartition(tasks, "customer_id"))
     counted = cells(said(known, fits, holdout)).toPandas()
     rows = accuracy_rows(counted, fits, holdout, origin.sampled_share, work.as_of)
     compared.accuracy += rows

@@ -67,6 +67,11 @@ class Fits:
     sampled_share: float
 
     @property
+    def customer_count(self) -> float:
+        """All customers, also those outside the sample that is fitted."""
+        return self.baseline.customer_count / self.sampled_share
+
+    @property
     def compared(self) -> Mapping[str, Fitted[TransactionModel]]:
         """What is judged on a holdout: the candidates, and the NBD, which they become where nobody seems to leave."""
         return {**self.candidates, self.baseline.name: self.baseline}

@@ -43,11 +43,11 @@ def test_a_healthy_installation_with_lake_and_source(shop: Shop) -> None:
 
 def test_statuses_of_orders_that_count_are_told(spark: SparkSession, tmp_path: Path) -> None:
     shop = Shop(spark, tmp_path, ("orders",))
-    statuses = ("Delivered", " canceled", "Cancelled", "unavailable")
+    statuses = ("Delivered", " canceled", "Cancelled", "unavailable", " ")
     shop.insert("orders", [ORDER | {"order_id": status, "order_status": status} for status in statuses])
     found = examined(shop, "  orders: {table: FOLDER/orders}")["source orders"]
     assert found.status == doctor.OK
-    assert "delivered, unavailable count; canceled, cancelled kept apart (orders.exclude_statuses)" in found.found
+    assert "Delivered, NULL, unavailable count; Cancelled, canceled kept apart (orders.exclude_statuses)" in found.found
 
 
 def test_a_lake_that_cannot_be_written_and_sources_that_do_not_fit(shop: Shop) -> None:
