@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clv_lib.contracts.columns import SNAPSHOT, count, probability, status, within
-from clv_lib.contracts.predictions import SPEND_MODEL_NAME, TRANSACTION_MODEL_NAMES
+from clv_lib.contracts.predictions import NO_DEATH, SPEND_MODEL_NAME, TRANSACTION_MODEL_NAMES
 from clv_lib.contracts.types import Field, Table
 
 LAST_PERIOD = "last_period"
@@ -11,9 +11,6 @@ MEAN_RATE = "mean_rate"
 HIATUS = "hiatus"
 BASELINES = (LAST_PERIOD, MEAN_RATE, HIATUS)
 """What a model has to beat: the last period again, the customer's mean rate, and activity by days of silence."""
-
-NO_DEATH = "nbd"
-"""The model in which nobody leaves: what every candidate becomes if the data show no one leaving. Never published."""
 
 BY_GROUP = "by_group"
 """The published model with its fits per group, as far as a grouping is taken."""
@@ -28,9 +25,8 @@ _MODEL = Field(
     "model_id",
     "string",
     "Model of orders (with Gamma-Gamma for value), in its pooled fit; by_group: the published model with the fits of"
-    " the groupings that are taken; nbd, in which nobody leaves: for comparison, never published; or a baseline:"
-    " last_period (the same again), mean_rate (the customer's rate so far goes on), hiatus (active if the"
-    " last order is recent enough; no amounts).",
+    " the groupings that are taken; nbd, in which nobody leaves; or a baseline: last_period (the same again),"
+    " mean_rate (the customer's rate so far goes on), hiatus (active if the last order is recent enough; no amounts).",
     True,
     within("model_id", EVALUATED),
 )

@@ -9,6 +9,10 @@ from clv_lib.contracts.types import MONEY_SUM, Field, Rule, Table
 
 TRANSACTION_MODEL_NAMES = ("bg_nbd", "mbg_nbd", "pareto_nbd")
 SPEND_MODEL_NAME = "gamma_gamma"
+NO_DEATH = "nbd"
+"""The model in which nobody leaves, which stands in where nobody is seen to."""
+
+NO_CHURN_SEEN = "no_churn_seen"
 BANDS = ("low", "medium", "high")
 """Of churn risk and of spend, in ascending order."""
 
@@ -98,7 +102,7 @@ CUSTOMER_PREDICTIONS = Table(
         ),
         predicted_money(
             "residual_clv_amount",
-            "Expected discounted value of all future orders, without a horizon; NULL: no discount.",
+            "Expected discounted value of all future orders, without a horizon; NULL: no discount, or no_churn_seen.",
         ),
         predicted_money("residual_clv_mean_lower_amount", "Low end of the interval of that mean (parameters only)."),
         predicted_money("residual_clv_mean_upper_amount", "High end of the interval of that mean (parameters only)."),
@@ -123,8 +127,10 @@ CUSTOMER_PREDICTIONS = Table(
         _LEVEL,
         status(
             "prediction_status",
-            "Why figures are NULL.",
+            "Why figures are NULL; no_churn_seen: those of churn and the residual value, the others are as if all"
+            " stayed.",
             "ok",
+            NO_CHURN_SEEN,
             "model_not_converged",
             "too_few_customers",
             "spend_model_unusable",
@@ -135,9 +141,16 @@ CUSTOMER_PREDICTIONS = Table(
     rules=(
         Rule(
             "ok_means_predicted",
-            "(prediction_status = 'ok') = (predicted_clv_amount is not null and expected_orders is not null)"
+            f"(prediction_status in ('ok', '{NO_CHURN_SEEN}'))"
+            " = (predicted_clv_amount is not null and expected_orders is not null)"
             " or prediction_status = 'margin_unknown'",
-            "a prediction with status ok has its figures, any other has none",
+            f"a prediction with status ok or {NO_CHURN_SEEN} has its figures, any other has none",
+        ),
+        Rule(
+            "no_churn_without_death",
+            f"not startswith(model_id, '{NO_DEATH}+')"
+            " or coalesce(probability_alive, churn_probability, residual_clv_amount) is null",
+            "a model in which nobody leaves says nothing of churn and of value without a horizon",
         ),
         ordered("probability_alive_lower", "probability_alive", "probability_alive_upper"),
         ordered("expected_orders_lower", "expected_orders", "expected_orders_upper"),
@@ -192,11 +205,13 @@ SEGMENT_PREDICTIONS = Table(
         ),
         status(
             "residual_status",
-            "The same of the residual value; no_discount_rate: it is NULL, since it may be infinite.",
+            "The same of the residual value; no_discount_rate: it is NULL, since it may be infinite; no_churn_seen: it"
+            " is NULL, since nobody leaves in the model.",
             "ok",
             "infinite_variance",
             "not_predicted",
             "no_discount_rate",
+            NO_CHURN_SEEN,
         ),
         _AS_OF,
     ),

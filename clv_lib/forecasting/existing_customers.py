@@ -140,7 +140,8 @@ def _measured(members: _Members, moments: WindowMoments, orders: OrdersFit, fit:
     """Figures of each measure in one kind of period."""
     mean, pairs = moments.mean[members.pair], moments.pairs[members.pair]
     alive = members.column("alive")
-    by_alive = members.cells[list(ALIVE_GRADIENT)].to_numpy(float)[:, None, :] * mean[..., None]
+    names = ALIVE_GRADIENT[: len(orders.log_covariance)]
+    by_alive = members.cells[list(names)].to_numpy(float)[:, None, :] * mean[..., None]
     gradient = by_alive + alive[..., None] * moments.gradient[members.pair]
     own = alive * (mean + pairs) - members.column("alive_squared") * mean**2
     days = members.add(alive * mean)

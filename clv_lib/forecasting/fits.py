@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clv_lib.models import (
-    TRANSACTION_MODELS,
+    MODELS_OF_ORDERS,
     FloatArray,
     GammaGamma,
     SpendStatistics,
@@ -101,7 +101,7 @@ def day_fits(
     `counted_spend`.
     """
     rows = [row for row in published if row["is_published_model"]]
-    name = next((name for name in TRANSACTION_MODELS if any(row["model_id"] == name for row in rows)), None)
+    name = next((name for name in MODELS_OF_ORDERS if any(row["model_id"] == name for row in rows)), None)
     stored = {} if name is None else _stored_orders(name, [row for row in rows if row["model_id"] == name])
     known_spend = _stored_spend([row for row in rows if row["model_id"] == GammaGamma.name])
     fits = {}
@@ -119,7 +119,7 @@ def day_fits(
 
 
 def _stored_orders(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, OrdersFit]:
-    kind = TRANSACTION_MODELS[name]
+    kind = MODELS_OF_ORDERS[name]
     found = {}
     for segment in {row["segment_id"] for row in rows}:
         own = [row for row in rows if row["segment_id"] == segment]
@@ -138,7 +138,7 @@ def _fitted_orders(
         own = histories if segment == POOLED_SEGMENT else histories[histories["fit_segment_id"] == segment]
         if own.empty:
             continue
-        fitted = TRANSACTION_MODELS[name].fit(_statistics(own), minimum_customers=minimum_customers)
+        fitted = MODELS_OF_ORDERS[name].fit(_statistics(own), minimum_customers=minimum_customers)
         if fitted.model is not None:
             found[segment] = OrdersFit(fitted.model, fitted.log_covariance)
     return found

@@ -265,8 +265,9 @@ def _expectation(fits: Mapping[dt.date, DayFit]) -> Callable[..., pd.DataFrame]:
 
 
 def _alive(model: TransactionModel, x: np.ndarray, recency: np.ndarray, age: np.ndarray) -> np.ndarray:
-    alive = model.probability_alive(x, recency, age)
-    return np.column_stack([alive, model.probability_alive_gradient(x, recency, age)])
+    alive, gradient = model.probability_alive(x, recency, age), model.probability_alive_gradient(x, recency, age)
+    more = len(ALIVE_GRADIENT) - gradient.shape[1]
+    return np.column_stack([alive, np.pad(gradient, ((0, 0), (0, more)))])
 
 
 def _amounts(

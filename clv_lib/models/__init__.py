@@ -51,9 +51,16 @@ from clv_lib.models.windows import WindowMoments, window_moments
 TRANSACTION_MODELS: Mapping[str, type[BgNbd | MbgNbd | ParetoNbd]] = MappingProxyType(
     {BgNbd.name: BgNbd, MbgNbd.name: MbgNbd, ParetoNbd.name: ParetoNbd}
 )
+"""Models in which customers leave, by name."""
+
+MODELS_OF_ORDERS: Mapping[str, type[BgNbd | MbgNbd | ParetoNbd | Nbd]] = MappingProxyType(
+    {**TRANSACTION_MODELS, Nbd.name: Nbd}
+)
+"""The same, and the NBD, which each of them becomes where nobody leaves."""
 
 __all__ = [
     "CONVERGED",
+    "MODELS_OF_ORDERS",
     "TRANSACTION_MODELS",
     "BgBb",
     "BgNbd",

@@ -45,6 +45,7 @@ class BetaGeometric:
 
     name: ClassVar[str]
     parameter_names: ClassVar[tuple[str, ...]] = ("r", "alpha", "a", "b")
+    knows_churn: ClassVar[bool] = True
     first_purchase_may_be_last: ClassVar[bool]
 
     def __post_init__(self) -> None:

@@ -77,6 +77,7 @@ class Nbd:
 
     name: ClassVar[str] = "nbd"
     parameter_names: ClassVar[tuple[str, ...]] = ("r", "alpha")
+    knows_churn: ClassVar[bool] = False
 
     @classmethod
     def fit(cls, statistics: TransactionStatistics, *, minimum_customers: int = 1) -> fitting.Fitted[Nbd]:

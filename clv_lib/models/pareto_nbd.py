@@ -39,6 +39,7 @@ class ParetoNbd:
 
     name: ClassVar[str] = "pareto_nbd"
     parameter_names: ClassVar[tuple[str, ...]] = ("r", "alpha", "s", "beta")
+    knows_churn: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse parameters that are not positive numbers."""

@@ -18,6 +18,8 @@ class TransactionModel(Protocol):
 
     name: ClassVar[str]
     parameter_names: ClassVar[tuple[str, ...]]
+    knows_churn: ClassVar[bool]
+    """Whether customers leave in it: else P(alive) is 1, which says nothing of a customer."""
 
     @classmethod
     def fit(cls, statistics: TransactionStatistics, *, minimum_customers: int = 1) -> Fitted[Self]:

@@ -129,7 +129,7 @@ class _Compared:
 
     def of_orders(self, model_name: str) -> list[Comparison]:
         """One comparison per grouping; none without a usable pooled fit."""
-        pooled = self.latest.fits.candidates[model_name]
+        pooled = self.latest.fits.compared[model_name]
         if pooled.model is None:
             return []
         outcomes = counted_by_group(self._known, self.groupings, *LATER)
@@ -151,7 +151,7 @@ class _Compared:
         self, work: Workspace, model_name: str, taken: Sequence[Comparison]
     ) -> tuple[list[dict[str, Any]], list[tuple[object, ...]]]:
         """Rows of accuracy and of calibration of the fits of the groupings that are taken; none without one."""
-        if not taken or self.latest.fits.candidates[model_name].model is None:
+        if not taken or self.latest.fits.compared[model_name].model is None:
             return [], []
         grouping = {one.measure: one.grouping for one in taken}
         orders, spend = (
@@ -172,7 +172,7 @@ class _Compared:
 
 def assign(work: Workspace, metrics: DataFrame, fits: Fits, verdict: Verdict, model_name: str) -> Assignment:
     """Today's customers, each with the fits of its groups where a grouping is taken and the group's fit is usable."""
-    of_orders = verdict.orders if fits.candidates[model_name].model is not None else None
+    of_orders = verdict.orders if fits.compared[model_name].model is not None else None
     of_spend = verdict.spend if fits.spend.fit.model is not None else None
     names = [name for name in dict.fromkeys((of_orders, of_spend)) if name is not None]
     if not names:

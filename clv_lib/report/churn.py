@@ -49,7 +49,7 @@ def staying(row: Row) -> str:
         return "not known: every customer is of today"
     ends = (row["restricted_mean_months_lower"], row["restricted_mean_months_upper"])
     interval = "" if ends[0] is None else f" ({amount(ends[0], places=1)}-{amount(ends[1], places=1)})"
-    seen = f"{amount(row['restricted_to_months'], places=0)} months"
+    seen = f"{amount(row['restricted_to_months'], places=0 if row['restricted_to_months'] >= 10 else 1)} months"
     mean = amount(row["restricted_mean_months"], places=1)
     parts = [f"{mean}{interval} of the first {seen} on average before the first churn"]
     if row["survival_12_months"] is not None:

@@ -27,7 +27,8 @@ FROM customer_metrics
 _PREDICTED = """
 SELECT count(predicted_clv_amount) AS predicted_customers, sum(predicted_clv_amount) AS predicted_value,
   sum(expected_orders) AS expected_orders,
-  max(case when prediction_status <> 'ok' then prediction_status end) AS problem
+  max(case when prediction_status not in ('ok', 'no_churn_seen') then prediction_status end) AS problem,
+  coalesce(bool_or(prediction_status = 'no_churn_seen'), false) AS is_no_churn_seen
 FROM customer_predictions WHERE horizon_days = {horizon}
 """
 
@@ -73,11 +74,11 @@ def customers(figures: Mapping[str, Any], settings: Settings) -> list[str]:
         f"{amount(figures['net_revenue'], currency)} after {amount(figures['refunds'], currency)} of refunds;"
         f" last 365 days {amount(figures['net_revenue_365d'], currency)}",
     )
-    return lines + _value_lines(figures, currency, basis)
+    return lines + _value_lines(figures, settings, basis)
 
 
-def _value_lines(figures: Mapping[str, Any], currency: str, basis: str) -> list[str]:
-    total, valued = figures["customers"], figures["valued_customers"]
+def _value_lines(figures: Mapping[str, Any], settings: Settings, basis: str) -> list[str]:
+    total, valued, currency = figures["customers"], figures["valued_customers"], settings.reporting.currency
     if valued:
         text = f"{amount(figures['historic_value'] / valued, currency)} per customer in {basis}"
         text += f", known for {count(valued)} of them" if valued < total else ""
@@ -86,8 +87,12 @@ def _value_lines(figures: Mapping[str, Any], currency: str, basis: str) -> list[
     lines = labelled("Value so far", text)
     ahead, predicted = f"Next {figures['horizon_days']} days", figures["predicted_customers"]
     if not predicted:
-        return lines + labelled(ahead, f"not predicted: {figures['prediction_problem'] or 'no customers'}")
+        problem = figures["prediction_problem"] or "no customers"
+        if problem == "too_few_customers":
+            problem += f", fewer than predictions.minimum_customers ({settings.predictions.minimum_customers})"
+        return lines + labelled(ahead, f"not predicted: {problem}")
     problem = "" if predicted == total else f", for {count(predicted)} of them ({figures['prediction_problem']})"
+    problem += " as if all of them stayed (no_churn_seen)" if figures["is_no_churn_seen"] else ""
     return lines + labelled(
         ahead,
         f"{amount(figures['predicted_value'] / predicted, currency)} per customer predicted{problem},"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from clv_lib.contracts.accuracy import BY_GROUP, NO_DEATH
-from clv_lib.contracts.predictions import SPEND_MODEL_NAME
-from clv_lib.models.fitting import AT_BOUND
+from clv_lib.contracts.accuracy import BY_GROUP
+from clv_lib.contracts.predictions import NO_DEATH, SPEND_MODEL_NAME
+from clv_lib.models.fitting import AT_BOUND, WORSE_THAN_NBD
 from clv_lib.report.text import count, labelled, percent, significant, wrapped
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def model_fit(spark: SparkSession) -> list[str]:
     others = [_short(fit[0]) for fit in fits if fit not in taken]
     if others:
         lines += wrapped(", ".join(others), "  also fitted: ")
-    lines += _why_none_is_usable([fit[0] for fit in fits])
+    lines += _if_nobody_leaves([fit[0] for fit in fits])
     if any(fit[0]["model_id"] == "bg_nbd" for fit in taken):
         lines.append("  BG/NBD calls every one-time buyer alive; churn_probability, of MBG/NBD, does not")
     return ["Models (estimate ± standard error, times in weeks)", *lines]
@@ -100,18 +100,19 @@ def accuracy(spark: SparkSession) -> list[str]:
     return lines + wrapped(_against_baselines(row, rows), "  ")
 
 
-def _why_none_is_usable(fits: list[Row]) -> list[str]:
+def _if_nobody_leaves(fits: list[Row]) -> list[str]:
     """What it means if every model of orders ends where nobody leaves; nothing otherwise. One row of each fit."""
     pooled = {row["model_id"]: row for row in fits if row["segment_id"] == "all:all"}
     without_death = pooled.pop(NO_DEATH, None)
     states = {row["fit_status"] for name, row in pooled.items() if name != SPEND_MODEL_NAME}
-    if without_death is None or not without_death["is_converged"] or states != {AT_BOUND}:
+    if without_death is None or not without_death["is_converged"] or not states <= {AT_BOUND, WORSE_THAN_NBD}:
         return []
-    return wrapped(
-        f"at_bound: this history does not tell who has left. It looks as if nobody ever did, as {NO_DEATH} takes it, so"
-        " nothing is predicted for single customers; a longer history may tell",
-        "  ",
-    )
+    if without_death["is_published_model"]:
+        what = f"orders and value are predicted by {NO_DEATH}, as if all customers stayed, and nothing is said of churn"
+    else:
+        what = f"nothing is predicted; predictions.model: auto takes {NO_DEATH}, as if all customers stayed"
+    seen = "this history does not tell who has left, it looks as if nobody ever did"
+    return wrapped(f"{AT_BOUND}: {seen}. So {what}; a longer history may tell", "  ")
 
 
 def _taken(row: Row) -> str:

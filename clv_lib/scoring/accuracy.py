@@ -13,6 +13,7 @@ from clv_lib.contracts.accuracy import BASELINES, BY_GROUP, PREDICTION_ACCURACY
 from clv_lib.models import (
     Cells,
     Fitted,
+    Nbd,
     normalised_gini,
     parameter_variance,
     predicted_decile,
@@ -209,14 +210,18 @@ def choose(fits: Fits, rows: Sequence[Mapping[str, Any]], settings: Predictions)
 
     The error is the root mean squared error of orders over all customers and holdouts, which the best expected value
     minimises; candidates within 1 % of the lowest are not told apart and PREFERENCE decides. Without a holdout the
-    likelihood decides, as all candidates have four parameters.
+    likelihood decides, as all candidates have four parameters. Where nobody is seen to leave it is the NBD, which knows
+    no churn.
     """
     if settings.model != AUTO:
         others = dict.fromkeys(fits.candidates, "not asked for: the configuration names another model")
         return Choice(settings.model, {**others, settings.model: "named by the configuration"})
     usable = [name for name in PREFERENCE if fits.candidates[name].converged]
     if not usable:
-        return Choice(PREFERENCE[0], {name: f"not usable: {fit.status}" for name, fit in fits.candidates.items()})
+        unusable = {name: f"not usable: {fit.status}" for name, fit in fits.candidates.items()}
+        if fits.is_nobody_seen_to_leave:
+            return Choice(Nbd.name, {**unusable, Nbd.name: "nobody is seen to leave: no candidate describes more"})
+        return Choice(PREFERENCE[0], unusable)
     errors = _errors(rows, usable)
     if errors:
         name = _lowest(errors)

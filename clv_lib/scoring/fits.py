@@ -17,6 +17,7 @@ from clv_lib.models import (
     Nbd,
     TransactionModel,
 )
+from clv_lib.models.fitting import AT_BOUND, WORSE_THAN_NBD
 from clv_lib.scoring.statistics import (
     TIME_UNIT_DAYS,
     SpendRows,
@@ -76,6 +77,22 @@ class Fits:
         """What is judged on a holdout: the candidates, and the NBD, which they become where nobody seems to leave."""
         return {**self.candidates, self.baseline.name: self.baseline}
 
+    @property
+    def is_nobody_seen_to_leave(self) -> bool:
+        """Whether the NBD describes the customers as well as each candidate, of which none is usable.
+
+        A candidate then ends at the bound at which it is the NBD, or its search ends below it. Its log-likelihood may
+        be higher by less than its number of further parameters (Akaike's criterion); one that is higher by more ended
+        at another bound.
+        """
+        if not self.baseline.converged:
+            return False
+        return all(
+            fit.status in (AT_BOUND, WORSE_THAN_NBD)
+            and fit.log_likelihood - self.baseline.log_likelihood < len(fit.parameter_names) - len(Nbd.parameter_names)
+            for fit in self.candidates.values()
+        )
+
 
 @dataclass(frozen=True)
 class OfGroups:
@@ -121,6 +138,11 @@ class Scorers:
     def pooled_spend(self) -> Fitted[GammaGamma]:
         """The fit of spend of all customers."""
         return self.spend[POOLED_SEGMENT]
+
+    @property
+    def knows_churn(self) -> bool:
+        """Whether customers leave in the published model; False also without a usable one."""
+        return self.pooled.model is not None and self.pooled.model.knows_churn
 
     def churn_of(self, segment_id: str) -> Fitted[TransactionModel]:
         """The fit that says which customers of a group may have left."""
@@ -180,7 +202,7 @@ def scorers(fits: Fits, chosen: str, groups: OfGroups) -> Scorers:
 
     def by_group(name: str) -> GroupFits:
         own = {key: fit for key, fit in groups.orders.get(name, {}).items() if fit.model is not None}
-        return {POOLED_SEGMENT: fits.candidates[name], **own}
+        return {POOLED_SEGMENT: fits.compared[name], **own}
 
     spend = {key: one.fit for key, one in groups.spend.items() if one.fit.model is not None}
     return Scorers(by_group(chosen), by_group(churn_model(chosen)), {POOLED_SEGMENT: fits.spend.fit, **spend})

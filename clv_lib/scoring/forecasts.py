@@ -77,6 +77,10 @@ FORECASTS = (
 )
 
 
+_OF_LEAVING = {name for name in FORECASTS if name.startswith(("probability_alive", "churn", "residual"))}
+"""What only a model knows in which customers leave: without a horizon, value is how long they stay."""
+
+
 def forecasts(
     states: DataFrame,
     pairs: pd.DataFrame,
@@ -93,7 +97,7 @@ def forecasts(
     values are discounted, in the currency of btyd_monetary_value. `_lower` and `_upper` of an expected figure hold the
     uncertainty of the parameters, `orders_` and `value_` are predictive intervals with the customer's own randomness.
     Value is NULL without a spend model, and for a repeat customer without a known value; all is NULL without a model of
-    orders.
+    orders, and P(alive), churn and residual value by one in which nobody leaves.
     """
     horizons = F.explode(F.array(*(F.lit(days) for days in horizons_days)))
     rows = states.withColumn("horizon_days", horizons)
@@ -148,6 +152,8 @@ def _of_group(
     segment_id, spend_segment_id = fits
     figures = _forecast(scorers.transactions[segment_id], scorers.spend[spend_segment_id], history, survivor, level)
     churn = scorers.churn_of(segment_id).model
+    if not scorers.knows_churn:
+        return {name: values for name, values in figures.items() if name not in _OF_LEAVING}
     if churn is not None:
         figures["churn_probability"] = 1 - churn.probability_alive(*history[:3])
     return figures

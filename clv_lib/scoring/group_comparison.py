@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from clv_lib.contracts.accuracy import ORDER_VALUE, ORDERS, PREDICTION_GROUPINGS
-from clv_lib.models import TRANSACTION_MODELS, Fitted, FloatArray, GammaGamma, TransactionModel, TransactionStatistics
+from clv_lib.models import MODELS_OF_ORDERS, Fitted, FloatArray, GammaGamma, TransactionModel, TransactionStatistics
 from clv_lib.scoring.fits import POOLED_SEGMENT, GroupFits, GroupSpend, SpendFit, enough_spenders
 from clv_lib.scoring.groups import LATER_SPEND, group_column
 from clv_lib.scoring.statistics import HISTORY, TIME_UNIT_DAYS, SpendRows
@@ -51,7 +51,7 @@ def fit_groups(counted: pd.DataFrame, grouping: str, model_name: str, minimum_cu
     for segment_id, rows in counted.groupby(group_column(grouping), sort=True):
         x, recency, age = _weeks(rows, HISTORY)
         statistics = TransactionStatistics(x, recency, age, rows["customers"].to_numpy(float))
-        fits[str(segment_id)] = TRANSACTION_MODELS[model_name].fit(statistics, minimum_customers=minimum_customers)
+        fits[str(segment_id)] = MODELS_OF_ORDERS[model_name].fit(statistics, minimum_customers=minimum_customers)
     return fits
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.predictions import BANDS, CUSTOMER_PREDICTIONS, PREDICTION_BANDS
+from clv_lib.contracts.predictions import BANDS, CUSTOMER_PREDICTIONS, NO_CHURN_SEEN, PREDICTION_BANDS
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.scoring.forecasts import ORDER_GRADIENT, RESIDUAL_GRADIENT, VALUE_GRADIENT
 from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT
@@ -46,7 +46,8 @@ def customer_predictions(
     """Contract `customer_predictions`. Grain: customer and horizon, kept.
 
     `forecasts` are those of `customer_metrics`. Every customer is scored, one-time buyers at the population mean spend;
-    without a usable model the figures are NULL and `prediction_status` says why.
+    without a usable model the figures are NULL and `prediction_status` says why. So it does where the model knows no
+    churn, which leaves P(alive), churn and residual value NULL.
     """
     has_value = F.col("historic_clv_amount").isNotNull()
     money = {
@@ -87,7 +88,8 @@ def _status(scorers: Scorers) -> Column:
         return F.lit("too_few_customers" if is_small else "model_not_converged")
     if scorers.pooled_spend.model is None:
         return F.lit("spend_model_unusable")
-    return F.when(F.col("historic_clv_amount").isNull(), "margin_unknown").otherwise("ok")
+    known = "ok" if scorers.knows_churn else NO_CHURN_SEEN
+    return F.when(F.col("historic_clv_amount").isNull(), "margin_unknown").otherwise(known)
 
 
 def _next_order(scorers: Scorers) -> dict[str, Column]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clv_lib.contracts.predictions import SEGMENT_PREDICTIONS
+from clv_lib.contracts.predictions import NO_CHURN_SEEN, SEGMENT_PREDICTIONS
 from clv_lib.models import FloatArray, mean_interval, parameter_variance, sum_interval
 from clv_lib.scoring.forecasts import ORDER_GRADIENT, ORDER_PARAMETERS, RESIDUAL_GRADIENT, VALUE_GRADIENT
 from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT
@@ -43,7 +43,7 @@ def segment_predictions(
         **_named("residual_clv", residual),
         interval_level=level,
         interval_status=_interval_status(ordered),
-        residual_status=_residual_status(ordered, settings),
+        residual_status=_residual_status(ordered, scorers, settings),
         as_of_date=as_of,
     )
     return [
@@ -85,9 +85,9 @@ def _by_parameters(
     of_fit = sums.groupby([*_GRAIN, column], sort=True)[list(gradient)].sum(min_count=1)
     segments = of_fit.index.get_level_values(column)
     rows = of_fit.to_numpy(float)
+    matrices = [fits[str(segment)].log_covariance for segment in segments]
     variances = [
-        float(parameter_variance(row, fits[str(segment)].log_covariance))
-        for row, segment in zip(rows, segments, strict=True)
+        float(parameter_variance(row[: len(matrix)], matrix)) for row, matrix in zip(rows, matrices, strict=True)
     ]
     return pd.Series(variances, index=of_fit.index, dtype=float).groupby(level=_GRAIN).sum(min_count=1)
 
@@ -112,7 +112,9 @@ def _interval_status(sums: pd.DataFrame, variance: str = "value_variance") -> Fl
     return np.where(none, "not_predicted", np.where(infinite, "infinite_variance", "ok"))
 
 
-def _residual_status(sums: pd.DataFrame, settings: Predictions) -> FloatArray:
+def _residual_status(sums: pd.DataFrame, scorers: Scorers, settings: Predictions) -> FloatArray:
     found = _interval_status(sums, "residual_variance")
-    is_known = settings.annual_discount_rate > 0
-    return found if is_known else np.where(found == "not_predicted", found, "no_discount_rate")
+    if scorers.knows_churn and settings.annual_discount_rate > 0:
+        return found
+    reason = "no_discount_rate" if scorers.knows_churn else NO_CHURN_SEEN
+    return np.where(found == "not_predicted", found, reason)

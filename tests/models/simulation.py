@@ -99,3 +99,13 @@ def simulate_periods(
     buys = random.random((count, longest)) < chance[:, np.newaxis]
     buys &= number <= np.minimum(lived, periods)[:, np.newaxis]
     return buys.sum(axis=1).astype(np.float64), (buys * number).max(axis=1).astype(np.float64), periods
+
+
+def simulate_loyal(count: int, age: float, seed: int) -> Customers:
+    """Nobody leaves, and last purchases are later than even chance has them: models with death end at the NBD."""
+    random = np.random.default_rng(seed)
+    ages = np.full(count, age)
+    frequency = random.poisson(random.gamma(0.8, 1 / 9.0, count) * ages).astype(float)
+    late = random.random(count) ** (0.5 / np.maximum(frequency, 1))
+    recency = np.where(frequency > 0, ages * late, 0.0)
+    return Customers(frequency, recency, ages, np.ones(count, dtype=bool), np.zeros(count))

@@ -14,14 +14,15 @@ from clv_lib.forecasting.calendar import windows
 from clv_lib.forecasting.existing_customers import existing_customers
 from clv_lib.forecasting.fits import day_fits
 from clv_lib.forecasting.states import ALIVE_GRADIENT, FIT_SEGMENTS, PAIR
-from clv_lib.models import GammaGamma, MbgNbd
+from clv_lib.models import GammaGamma, MbgNbd, Nbd
 from clv_lib.models.seasonality import no_seasons
-from tests.models.simulation import simulate, simulate_spend
+from tests.models.simulation import simulate, simulate_loyal, simulate_spend
 
 TODAY, EARLIER = dt.date(2025, 6, 30), dt.date(2025, 3, 31)
 GROUPS = {"kind:even": (1.2, 7.7, 1.1, 8.9), "kind:odd": (0.6, 12.0, 1.1, 4.0)}
 AHEAD = windows(EARLIER, 3)
 OPTIONS: dict[str, Any] = {"in_margin": True, "minimum_customers": 100}
+NO_VALUES = ("unknown_values", "net", "net_second", "net_squared", "margin", "margin_second", "margin_squared")
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +151,7 @@ def test_intervals_of_groups_hold_what_their_customers_bought(customers: pd.Data
         alive = model.probability_alive(*history)
         rows.loc[rows.index[own], ["alive", "alive_squared"]] = np.column_stack([alive, alive**2])
         rows.loc[rows.index[own], list(ALIVE_GRADIENT)] = model.probability_alive_gradient(*history)
-    zeros = ("unknown_values", "net", "net_second", "net_squared", "margin", "margin_second", "margin_squared")
-    rows = rows.assign(**dict.fromkeys(zeros, 0.0), spend_fit_segment_id="all:all")
+    rows = rows.assign(**dict.fromkeys(NO_VALUES, 0.0), spend_fit_segment_id="all:all")
     both = pd.concat([rows, rows.assign(segment_id="all:all")])
     sums = both.groupby(["segment_id", *FIT_SEGMENTS, *PAIR], as_index=False).sum(numeric_only=True)
     found = existing_customers(sums, fit, EARLIER, AHEAD, no_seasons())
@@ -164,3 +164,47 @@ def test_intervals_of_groups_hold_what_their_customers_bought(customers: pd.Data
         assert high[number, -1] - low[number, -1] < 0.3 * bought
     assert orders.mean[0] == pytest.approx(orders.mean[1] + orders.mean[2])
     assert orders.variance[0] == pytest.approx(orders.variance[1] + orders.variance[2]), "fits of their own"
+
+
+def test_the_nbd_forecasts_where_nobody_leaves() -> None:
+    """Two parameters and no P(alive): the mean is the sum of the customers' own, and its variance holds both errors."""
+    drawn = simulate_loyal(2_000, 30.0, 5)
+    histories = pd.DataFrame(
+        {
+            "origin_date": EARLIER,
+            "fit_segment_id": "all:all",
+            "btyd_frequency": drawn.frequency,
+            "btyd_recency_days": drawn.recency * 7,
+            "btyd_age_days": drawn.age * 7,
+            "customers": 1,
+            "orders": drawn.frequency + 1,
+            "days": drawn.frequency + 1,
+        }
+    )
+    rows = [
+        {"model_id": "nbd", "segment_id": "all:all", "is_published_model": True, "parameter": name,
+         "estimate": value, "covariances": {name: 0.01 * value**2}}
+        for name, value in (("r", 0.8), ("alpha", 9.0))
+    ]  # fmt: skip
+    fits = day_fits([*rows, *published("all:all")[4:]], histories, SPEND, (TODAY, EARLIER), **OPTIONS)
+    assert fits[TODAY].name == "nbd" and fits[TODAY].orders["all:all"].model == Nbd(0.8, 9.0)
+    fit = fits[EARLIER].orders["all:all"]
+    assert isinstance(fit.model, Nbd) and fit.log_covariance.shape == (2, 2)
+    assert (fit.model.r, fit.model.alpha) == pytest.approx((0.8, 9.0), rel=0.1)
+    alive = np.column_stack([np.ones(2_000), np.zeros((2_000, len(ALIVE_GRADIENT)))])
+    sums = histories.assign(
+        segment_id="all:all", spend_fit_segment_id="all:all", age_weeks=30, alive_squared=1.0,
+        **dict(zip(("alive", *ALIVE_GRADIENT), alive.T, strict=True)), **dict.fromkeys(NO_VALUES, 0.0),
+    ).groupby(["segment_id", *FIT_SEGMENTS, *PAIR], as_index=False).sum(numeric_only=True)  # fmt: skip
+    found = existing_customers(sums, fits[EARLIER], EARLIER, AHEAD, no_seasons()).figures["cumulative", "orders"]
+    weeks, age = (AHEAD[-1].end - EARLIER).days / 7, 30 + 3 / 7
+    means = weeks * (fit.model.r + drawn.frequency) / (fit.model.alpha + age)
+    assert found.mean[0, -1] == pytest.approx(float(means.sum()))
+    own = np.sum(means + means**2 / (fit.model.r + drawn.frequency))
+    gradient = np.array(
+        [
+            weeks * 2_000 * fit.model.r / (fit.model.alpha + age),
+            -means.sum() * fit.model.alpha / (fit.model.alpha + age),
+        ]
+    )
+    assert found.variance[0, -1] == pytest.approx(float(own + gradient @ fit.log_covariance @ gradient))

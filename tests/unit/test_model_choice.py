@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from clv_lib.scoring.fits import Choice, Fits, SpendFit
 from clv_lib.scoring.holdout import Holdout
 from clv_lib.settings import Predictions
 from tests.models.conftest import read_cdnow
+from tests.models.simulation import simulate_loyal
 
 HOLDOUT = Holdout(dt.date(2025, 1, 1), 180, 180, 0.95)
 AS_OF = dt.date(2025, 6, 30)
@@ -35,12 +37,9 @@ def cdnow_fits() -> Fits:
 
 @pytest.fixture(scope="module")
 def loyal_fits() -> Fits:
-    """Last orders are later than even chance has them, so each candidate ends at the bound at which it is the NBD."""
-    random = np.random.default_rng(3)
-    age = np.full(2_000, 30.0)
-    x = random.poisson(random.gamma(0.8, 1 / 9.0, 2_000) * age).astype(float)
-    recency = np.where(x > 0, age * random.random(2_000) ** (0.5 / np.maximum(x, 1)), 0.0)
-    return fits_to(TransactionStatistics.unweighted(x, recency, age))
+    """Each candidate ends at the bound at which it is the NBD."""
+    drawn = simulate_loyal(2_000, 30.0, 3)
+    return fits_to(TransactionStatistics.unweighted(drawn.frequency, drawn.recency, drawn.age))
 
 
 def cells(models: dict[str, float]) -> pd.DataFrame:
@@ -85,10 +84,48 @@ def test_the_likelihood_decides_where_the_holdout_cannot(cdnow_fits: Fits, loyal
     assert chosen.name == "mbg_nbd"
     assert chosen.reasons["mbg_nbd"] == "highest likelihood; no candidate usable on the holdout"
     assert choose(cdnow_fits, [], Predictions()).reasons["bg_nbd"] == "lower likelihood; no holdout to compare on"
-    none = choose(loyal_fits, rows, Predictions())
-    assert set(none.reasons.values()) == {"not usable: at_bound"}, "the NBD is never published"
     named = choose(cdnow_fits, rows, Predictions(model="pareto_nbd"))
     assert (named.name, named.reasons["pareto_nbd"]) == ("pareto_nbd", "named by the configuration")
+
+
+def test_the_nbd_is_published_where_nobody_is_seen_to_leave(loyal_fits: Fits, cdnow_fits: Fits) -> None:
+    chosen = choose(loyal_fits, [], Predictions())
+    assert chosen.name == "nbd" and chosen.reasons["nbd"].startswith("nobody is seen to leave")
+    assert {chosen.reasons[name] for name in TRANSACTION_MODELS} == {"not usable: at_bound"}
+    named = choose(loyal_fits, [], Predictions(model="bg_nbd"))
+    assert named.name == "bg_nbd", "whoever names a model gets no other"
+    assert choose(cdnow_fits, [], Predictions()).name in TRANSACTION_MODELS, "a usable candidate is preferred"
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_taken"),
+    [
+        ({"status": "worse_than_nbd"}, True),
+        ({"status": "not_converged"}, False),
+        ({"gain": 1.9}, True),
+        ({"gain": 2.1}, False),
+    ],
+)
+def test_a_candidate_that_describes_more_than_the_nbd_says_that_somebody_leaves(
+    loyal_fits: Fits, changes: dict[str, Any], is_taken: bool
+) -> None:
+    """Two parameters more may raise the log-likelihood by two; more is another bound than that of the NBD."""
+    own = loyal_fits.candidates["pareto_nbd"]
+    likelihood = loyal_fits.baseline.log_likelihood + changes.get("gain", 0.0)
+    changed = replace(own, status=changes.get("status", own.status), log_likelihood=likelihood)
+    fits = replace(loyal_fits, candidates={**loyal_fits.candidates, "pareto_nbd": changed})
+    assert fits.is_nobody_seen_to_leave == is_taken
+    assert (choose(fits, [], Predictions()).name == "nbd") == is_taken
+
+
+def test_few_customers_are_not_taken_for_loyal_ones() -> None:
+    few = simulate_loyal(50, 30.0, 3)
+    statistics = TransactionStatistics.unweighted(few.frequency, few.recency, few.age)
+    candidates = {name: model.fit(statistics, minimum_customers=100) for name, model in TRANSACTION_MODELS.items()}
+    fits = Fits(candidates, Nbd.fit(statistics, minimum_customers=100), SpendFit(NO_SPEND, 0, None), 1.0)
+    assert choose(fits, [], Predictions()) == Choice(
+        "mbg_nbd", dict.fromkeys(candidates, "not usable: too_few_customers")
+    )
 
 
 def test_the_lowest_error_on_the_holdout_is_chosen_and_ties_prefer_models_with_early_death(cdnow_fits: Fits) -> None:

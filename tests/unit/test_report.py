@@ -13,9 +13,10 @@ from clv_lib.lake import Publication
 from clv_lib.pipeline import Outcome
 from clv_lib.pipeline.progress import Progress, StepRecord
 from clv_lib.report.acquisition import ltv_to_cac, maximum_cac, quotient
+from clv_lib.report.customers import customers
 from clv_lib.report.forecast import forecast_lines
 from clv_lib.report.text import WIDTH, amount, count, interval, labelled, percent, significant, table
-from clv_lib.report.trust import _against_baselines, _fit_lines, _why_none_is_usable, notes
+from clv_lib.report.trust import _against_baselines, _fit_lines, _if_nobody_leaves, notes
 from clv_lib.runs import Run
 from clv_lib.settings import Settings, load_settings
 
@@ -137,17 +138,27 @@ def test_a_fit_that_is_not_used_says_why() -> None:
 
 
 def test_it_is_said_if_nobody_seems_to_leave() -> None:
-    def fits(nbd: str, *others: str) -> list[Row]:
+    def fits(nbd: str, *others: str, is_published: bool = True) -> list[Row]:
         states = {"nbd": nbd, "gamma_gamma": "converged"} | dict(zip(("bg_nbd", "pareto_nbd"), others, strict=True))
         return [
-            _parameter("r", model_id=name, fit_status=status, is_converged=status == "converged")
+            _parameter(
+                "r",
+                model_id=name,
+                fit_status=status,
+                is_converged=status == "converged",
+                is_published_model=is_published and name == "nbd",
+            )
             for name, status in states.items()
         ]
 
-    text = " ".join(" ".join(_why_none_is_usable(fits("converged", "at_bound", "at_bound"))).split())
-    assert text.startswith("at_bound: this history does not tell who has left. ")
-    assert not _why_none_is_usable(fits("converged", "at_bound", "converged"))
-    assert not _why_none_is_usable(fits("at_bound", "at_bound", "at_bound"))
+    def text(rows: list[Row]) -> str:
+        return " ".join(" ".join(_if_nobody_leaves(rows)).split())
+
+    loyal = ("converged", "at_bound", "worse_than_nbd")
+    assert "orders and value are predicted by nbd, as if all customers stayed" in text(fits(*loyal))
+    assert "nothing is predicted; predictions.model: auto takes nbd" in text(fits(*loyal, is_published=False))
+    assert not _if_nobody_leaves(fits("converged", "at_bound", "converged"))
+    assert not _if_nobody_leaves(fits("at_bound", "at_bound", "at_bound"))
 
 
 def test_a_fit_to_a_sample_says_so() -> None:
@@ -237,3 +248,23 @@ def test_a_forecast_that_is_not_there_says_why() -> None:
     short = _forecast(seasonality_status="history_too_short", seasonality_p_value=None)
     lines = forecast_lines([short], [], "GBP")
     assert "history too short to show seasons" in lines[0] and "not compared with the past" in lines[-1]
+
+
+def test_it_is_said_how_value_is_predicted_and_why_not(settings: Settings) -> None:
+    known = {
+        "customers": 10, "active_customers": 6, "churned_customers": 4, "repeat_customers": 5, "orders": 20,
+        "net_revenue": 200, "net_revenue_365d": 200, "refunds": 0, "value_basis": "net_revenue",
+        "valued_customers": 10, "historic_value": 200, "horizon_days": 365, "predicted_customers": 0,
+        "predicted_value": None, "expected_orders": None, "prediction_problem": "too_few_customers",
+        "is_no_churn_seen": False,
+    }  # fmt: skip
+
+    def said(**changes: object) -> str:
+        return " ".join(" ".join(customers({**known, **changes}, settings)).split())
+
+    assert said().endswith("not predicted: too_few_customers, fewer than predictions.minimum_customers (100)")
+    assert "not predicted: no customers" in said(prediction_problem=None)
+    predicted = {"predicted_customers": 10, "predicted_value": 50, "expected_orders": 5.2, "prediction_problem": None}
+    assert "GBP 5.00 per customer predicted, GBP 50.00 in total; 5 orders" in said(**predicted)
+    loyal = said(**predicted, is_no_churn_seen=True)
+    assert "GBP 5.00 per customer predicted as if all of them stayed (no_churn_seen), GBP 50.00" in loyal
