@@ -37,7 +37,7 @@ FAIL: Status = "FAIL"
 SUPPORTED_PYTHONS = ((3, 10), (3, 13))
 PLAUSIBLE_YEARS = (2025, 2100)
 MOST_CLOCK_SECONDS = 300
-_ROWS_FOR_STATUSES = 100_000
+_ROWS_TO_TRY = 100_000
 _MOST_STATUSES = 30
 
 _GRAVEST_FIRST = (EnvironmentFault.exit_code, ConfigurationError.exit_code, ContractError.exit_code)
@@ -261,9 +261,10 @@ def _lake(spark: SparkSession, settings: Settings) -> Check:
 
 
 def _source(spark: SparkSession, name: str, source: Source, settings: Settings) -> Check:
-    """Open the source at its version, check it against the contract, and look for a first row."""
+    """Open the source at its version, check it against the contract, and compute its columns of the first rows."""
     from clv_lib.contracts.inputs import CONTRACTS
     from clv_lib.lake import pin_source, read_source
+    from clv_lib.lake.failing_columns import failing_columns
     from clv_lib.orders.mapping import contract_expressions
 
     pinned = pin_source(spark, name, source)
@@ -272,10 +273,13 @@ def _source(spark: SparkSession, name: str, source: Source, settings: Settings) 
     what, place = f"source {name}", f"{source.table} ({source.format}, version {pinned.version})"
     if not raw.limit(1).count():
         return Check(WARN, what, f"{place} has no rows", f"check sources.{name}.table and sources.{name}.filter")
+    failing = failing_columns(raw.limit(_ROWS_TO_TRY), CONTRACTS[name], source)
+    if failing is not None:
+        return failed(what, failing)
     absent = [column for column in CONTRACTS[name].columns if column not in offered]
     note = f"; not offered: {', '.join(absent)}" if absent else ""
     if name == "orders" and "order_status" in offered:
-        note += f"\n{_order_statuses(raw.limit(_ROWS_FOR_STATUSES), source, settings)}"
+        note += f"\n{_order_statuses(raw.limit(_ROWS_TO_TRY), source, settings)}"
     return Check(OK, what, f"{place} fits the contract{note}")
 
 
@@ -300,6 +304,6 @@ def _order_statuses(raw: DataFrame, source: Source, settings: Settings) -> str:
 
     more = " (there are more)" if len(found) > _MOST_STATUSES else ""
     return (
-        f"order_status in its first {_ROWS_FOR_STATUSES:,} rows{more}: {listed(False)} count;"
+        f"order_status in its first {_ROWS_TO_TRY:,} rows{more}: {listed(False)} count;"
         f" {listed(True)} kept apart (orders.exclude_statuses)"
     )

@@ -100,6 +100,10 @@ class ContractError(ClvError):
     meaning = "data contract: a source is missing, empty, or lacks the columns and types it needs"
 
 
+class FailingExpression(ContractError):
+    """SQL of the configuration over a source cannot be computed of some row."""
+
+
 class QualityGateFailed(ClvError):
     """The gate judged the candidate tables and refused them, or could not judge them; nothing was published."""
 

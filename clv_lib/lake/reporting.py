@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from clv_lib.errors import ClvError, ConflictError, ContractError, EnvironmentFault, LakeError
+from clv_lib.errors import ClvError, ConflictError, EnvironmentFault, FailingExpression, LakeError
 
 MISSING_CONNECTOR = (
     "Spark lacks the connector of this kind of place; for s3a:// see the section on S3 in ARCHITECTURE.md"
 )
 """What to do where Hadoop does not know a kind of file system."""
-_BAD_VALUES = ("CAST_INVALID_INPUT", "DIVIDE_BY_ZERO", "NUMERIC_VALUE_OUT_OF_RANGE", "ARITHMETIC_OVERFLOW")
-_VALUE = re.compile(r"[Tt]he value '.*?'(?= of)")
+_DATA_EXCEPTION = re.compile(r"SQLSTATE: 22\w{3}")
+_VALUE = re.compile(r"(?:[Tt]he value '.*?'(?= of)|Text '.*?'(?= could not be parsed))")
 
 
 @contextmanager
@@ -56,17 +56,22 @@ def conflict(place: str, found: str, expected: str = "") -> ConflictError:
 
 def _failure(text: str, place: str, action: str) -> ClvError:
     """The error that tells the user what to do about a text of Spark; values of rows are left out of it."""
-    if any(code in text for code in _BAD_VALUES):
-        return ContractError(
-            "an SQL expression over a source fails on some row",
+    if _DATA_EXCEPTION.search(text):
+        return FailingExpression(
+            "an SQL expression fails on some row",
             where=place,
-            found=_VALUE.sub("a value", first_line(text)),
-            next_step="use try_cast, try_divide or the like in the `columns` and `filter` of the source",
+            found=told_of_values(text),
+            next_step="use try_cast, try_divide, try_to_date or the like in the query, or in `columns` and `filter`",
         )
     if "No space left on device" in text:
         step = "free some space and run again"
         return EnvironmentFault("the disk is full", where=place, found=first_line(text), next_step=step)
     return LakeError(f"a table could not be {action}", where=place, found=first_line(text), next_step=_next_step(text))
+
+
+def told_of_values(text: str) -> str:
+    """The first telling line of an error about a value, without the value."""
+    return _VALUE.sub("a value", first_line(text))
 
 
 def first_line(text: str) -> str:

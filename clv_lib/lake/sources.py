@@ -59,9 +59,10 @@ def _load(spark: SparkSession, source: Source, version: str | None = None) -> Da
 def _load_csv(spark: SparkSession, source: Source) -> DataFrame:
     """CSV has no zones: its times are inferred as local ones, so that the reporting zone applies, not the session's.
 
-    They are inferred in a session of its own, because the setting that does it concerns every plan of a session.
+    They are inferred in a session of its own, because the setting that does it concerns every plan of a session. A
+    quote within quotes is doubled, as RFC 4180 has it; Spark alone expects a backslash.
     """
-    options = {"header": "true", "inferSchema": "true", **source.options}
+    options = {"header": "true", "inferSchema": "true", "escape": '"', **source.options}
     apart = spark.newSession()
     apart.conf.set("spark.sql.timestampType", "TIMESTAMP_NTZ")
     schema = apart.read.format("csv").options(**options).load(absolute(source.table)).schema

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from clv_lib.contracts import GOLD_TABLES, SILVER_TABLES
 from clv_lib.contracts.control import DATA_QUALITY_RESULTS
-from clv_lib.errors import ConflictError, NotReproduced, QualityGateFailed, UnknownCommand, did_you_mean
-from clv_lib.lake import Lake, PinnedSource, Pointer, Publication, create_catalog_views, pin_source, reported, upkeep
+from clv_lib.contracts.inputs import CONTRACTS
+from clv_lib.errors import (
+    ConflictError,
+    FailingExpression,
+    NotReproduced,
+    QualityGateFailed,
+    UnknownCommand,
+    did_you_mean,
+)
+from clv_lib.lake import (
+    Lake,
+    PinnedSource,
+    Pointer,
+    Publication,
+    create_catalog_views,
+    pin_source,
+    read_source,
+    reported,
+    upkeep,
+)
+from clv_lib.lake.failing_columns import failing_columns
 from clv_lib.pipeline import audit as auditing
 from clv_lib.pipeline import gold, predicting
 from clv_lib.pipeline.experiments import experiments
@@ -195,7 +214,7 @@ def compute(work: Workspace, name: str, clock: Clock) -> tuple[Workspace, Verdic
             for result in verdict.warnings:
                 work.progress.note(f"warning: {result.expectation.label}: {result.expectation.observed_value}")
             return work, verdict
-        with reported(f"step {name}", "computed"):
+        with _located(work), reported(f"step {name}", "computed"):
             work = _STEP_FUNCTIONS[name](work)
         if name == "intake":
             auditing.audit_intake(work)
@@ -208,6 +227,19 @@ def compute(work: Workspace, name: str, clock: Clock) -> tuple[Workspace, Verdic
     if name == "intake":
         record(work.lake, work.run, STARTED)
     return work, None
+
+
+@contextmanager
+def _located(work: Workspace) -> Iterator[None]:
+    """Where SQL over a source fails on some row, find out which, so that the user knows what to correct."""
+    try:
+        yield
+    except FailingExpression as error:
+        for name, pinned in work.sources.items():
+            found = failing_columns(read_source(work.lake.spark, pinned), CONTRACTS[name], pinned.source)
+            if found is not None:
+                raise found from error
+        raise
 
 
 def _publish(work: Workspace, before: Publication | None, clock: Clock) -> Publication:

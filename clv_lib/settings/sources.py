@@ -46,13 +46,14 @@ class Source(Section):
         description="Contract column to SQL expression over the table's own columns; others are taken by their name.",
     )
     options: Annotated[dict[str, OptionText], BeforeValidator(empty_map)] = Field(
-        default_factory=dict, description="Options of Spark's reader, such as header or sep for csv."
+        default_factory=dict,
+        description="Options of Spark's reader, such as sep for csv, whose header is true unless it is given here.",
     )
 
     @property
     def is_path(self) -> bool:
-        """True if `table` is a path or URI; a csv source always is."""
-        return self.format == "csv" or check.is_path(self.table)
+        """True if `table` is a path or URI; a csv source always is, and so is one that ends in .parquet."""
+        return self.format == "csv" or check.is_path(self.table) or self._is_file_of_parquet()
 
     @model_validator(mode="after")
     def _location(self) -> Source:
@@ -75,6 +76,9 @@ class Source(Section):
         except PydanticCustomError as fault:
             return fault
         return None
+
+    def _is_file_of_parquet(self) -> bool:
+        return self.format == "parquet" and self.table.lower().endswith(".parquet")
 
     def _is_name_of_table(self) -> bool:
         return self.table.count(".") == 2 and not check.is_path(self.table)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clv_lib.contracts.silver import CUSTOMER_ORDERS
-from clv_lib.errors import ContractError
-from clv_lib.pipeline import begin
+from clv_lib.errors import ContractError, FailingExpression
+from clv_lib.pipeline import begin, compute
 from clv_lib.pipeline.intake import intake
 from clv_lib.settings import load_settings
 from tests.spark.generated import INTERPRETED, conf
@@ -94,6 +94,41 @@ def test_a_source_without_rows_is_refused_unless_that_is_meant(shop: Shop) -> No
         assert "sources.orders.filter" in refused.value.next_step
         work = taken_in(begun(shop, none, "gate: {allow_empty: true}"))
     assert work.read(CUSTOMER_ORDERS).isEmpty()
+
+
+LINES = """order_id,customer_id,ordered_at,product,price,quantity
+o1,c1,2024-01-05,"Binder 10"" wide, blue",10.5,2
+o2,c2,2024-01-06,plain,{price},1
+"""
+CSV = "  orders: {table: FOLDER/lines.csv, format: csv, columns: {net_amount: price * quantity}}"
+
+
+def test_quotes_within_quotes_of_a_csv_are_doubled(shop: Shop) -> None:
+    (shop.folder / "lines.csv").write_text(LINES.format(price="3.25"))
+    with conf(shop.spark, INTERPRETED):
+        work = taken_in(begun(shop, CSV))
+        found = {(row["order_id"], float(row["net_amount"])) for row in work.read(CUSTOMER_ORDERS).collect()}
+    assert found == {("o1", 21.0), ("o2", 3.25)}
+
+
+@pytest.mark.parametrize(
+    ("more", "what", "where"),
+    [
+        ("", "net_amount fails on some row", "sources.orders.columns.net_amount: price * quantity"),
+        (", filter: 1 / (quantity - 1) > 0", "the filter fails on some row", "sources.orders.filter: 1 / (quantity"),
+    ],
+)
+def test_sql_that_fails_on_some_row_is_named(shop: Shop, more: str, what: str, where: str) -> None:
+    (shop.folder / "lines.csv").write_text(LINES.format(price="n/a"))
+    with conf(shop.spark, INTERPRETED), pytest.raises(FailingExpression) as refused:
+        compute(begun(shop, CSV[:-1] + more + "}"), "intake", lambda: NOW)
+    error = refused.value
+    [fault] = error.faults
+    assert (error.exit_code, error.what) == (3, "SQL over the source orders fails on some row")
+    assert fault.what == what and fault.where.startswith(where)
+    assert ("CAST_INVALID_INPUT" in fault.found and fault.found.endswith("read as text: price")) == (not more)
+    assert "n/a" not in str(error), "a value may be personal"
+    assert "a column of a csv is text if one of its values is" in error.next_step
 
 
 def test_rates_that_contradict_each_other_are_refused(shop: Shop) -> None:

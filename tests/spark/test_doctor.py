@@ -50,6 +50,14 @@ def test_statuses_of_orders_that_count_are_told(spark: SparkSession, tmp_path: P
     assert "Delivered, NULL, unavailable count; Cancelled, canceled kept apart (orders.exclude_statuses)" in found.found
 
 
+def test_sql_that_fails_on_some_row_is_found_before_a_run(shop: Shop) -> None:
+    source = "  orders: {table: FOLDER/orders, columns: {cost_amount: cast(customer_id as int) + 1}}"
+    found = examined(shop, source)["source orders"]
+    assert (found.status, found.exit_code) == (doctor.FAIL, 3)
+    assert "sources.orders.columns.cost_amount: cast(customer_id as int) + 1" in found.found
+    assert "try_cast" in found.next_step
+
+
 def test_a_lake_that_cannot_be_written_and_sources_that_do_not_fit(shop: Shop) -> None:
     (shop.folder / "file").write_text("no folder", encoding="utf-8")
     shop.insert("customers", [{"customer": "c1"}])

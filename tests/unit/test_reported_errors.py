@@ -6,14 +6,21 @@ import pytest
 from delta.exceptions import ConcurrentAppendException
 from pyspark.errors import PySparkException
 
-from clv_lib.errors import ClvError, ConflictError, ContractError, EnvironmentFault, LakeError
+from clv_lib.errors import ClvError, ConflictError, ContractError, EnvironmentFault, FailingExpression, LakeError
 from clv_lib.lake import reported
 
 CASES = {
     "a value that cannot be cast": (
-        PySparkException('[CAST_INVALID_INPUT] The value \'Jane Roe\' of the type "STRING" cannot be cast to "INT"'),
-        ContractError,
+        PySparkException(
+            '[CAST_INVALID_INPUT] The value \'Jane Roe\' of the type "STRING" cannot be cast to "INT". SQLSTATE: 22018'
+        ),
+        FailingExpression,
         "try_cast",
+    ),
+    "a text that is no date": (
+        PySparkException("[CANNOT_PARSE_TIMESTAMP] Text 'Jane Roe' could not be parsed at index 0. SQLSTATE: 22007"),
+        FailingExpression,
+        "try_to_date",
     ),
     "a full disk": (
         PySparkException("java.io.IOException: No space left on device"),
@@ -38,9 +45,10 @@ def test_an_error_of_spark_says_what_to_do(raised: Exception, kind: type[ClvErro
     assert "/data/clv/silver/customer_orders" in str(caught.value)
 
 
-def test_no_value_of_a_row_is_shown() -> None:
+@pytest.mark.parametrize("case", ["a value that cannot be cast", "a text that is no date"])
+def test_no_value_of_a_row_is_shown(case: str) -> None:
     with pytest.raises(ContractError) as caught, reported("step intake", "computed"):
-        raise CASES["a value that cannot be cast"][0]
+        raise CASES[case][0]
     assert "Jane Roe" not in str(caught.value)
 
 

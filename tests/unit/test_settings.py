@@ -171,6 +171,16 @@ def test_a_csv_source_is_always_a_file() -> None:
     assert load(GOOD, "sources.orders.table=orders.csv", "sources.orders.format=CSV").settings.sources.orders.is_path
 
 
+def test_a_parquet_source_that_ends_so_is_a_file() -> None:
+    def is_path(table: str, stored_as: str) -> bool:
+        return load(
+            GOOD, f"sources.orders.table={table}", f"sources.orders.format={stored_as}"
+        ).settings.sources.orders.is_path
+
+    assert is_path("orders.parquet", "parquet") and not is_path("main.bronze.orders", "parquet")
+    assert not is_path("bronze.orders", "parquet") and not is_path("main.bronze.parquet", "delta")
+
+
 # What is refused: each case is (text that is changed, its replacement, what the error must say)
 
 BAD = {
