@@ -13,6 +13,9 @@ NO_DEATH = "nbd"
 """The model in which nobody leaves, which stands in where nobody is seen to."""
 
 NO_CHURN_SEEN = "no_churn_seen"
+NAMED = "named by the configuration"
+"""Why a model is taken that was asked for."""
+
 BANDS = ("low", "medium", "high")
 """Of churn risk and of spend, in ascending order."""
 

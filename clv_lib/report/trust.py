@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts.accuracy import BY_GROUP
-from clv_lib.contracts.predictions import NO_DEATH, SPEND_MODEL_NAME
+from clv_lib.contracts.predictions import NAMED, NO_DEATH, SPEND_MODEL_NAME
 from clv_lib.models.fitting import AT_BOUND, WORSE_THAN_NBD
 from clv_lib.report.text import count, labelled, percent, significant, wrapped
 
@@ -109,8 +109,10 @@ def _if_nobody_leaves(fits: list[Row]) -> list[str]:
         return []
     if without_death["is_published_model"]:
         what = f"orders and value are predicted by {NO_DEATH}, as if all customers stayed, and nothing is said of churn"
-    else:
+    elif any(row["selection_reason"] == NAMED for row in pooled.values()):
         what = f"nothing is predicted; predictions.model: auto takes {NO_DEATH}, as if all customers stayed"
+    else:
+        return []
     seen = "this history does not tell who has left, it looks as if nobody ever did"
     return wrapped(f"{AT_BOUND}: {seen}. So {what}; a longer history may tell", "  ")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clv_lib.contracts.accuracy import BASELINES, BY_GROUP, PREDICTION_ACCURACY
+from clv_lib.contracts.predictions import NAMED
 from clv_lib.models import (
     Cells,
     Fitted,
@@ -215,12 +216,12 @@ def choose(fits: Fits, rows: Sequence[Mapping[str, Any]], settings: Predictions)
     """
     if settings.model != AUTO:
         others = dict.fromkeys(fits.candidates, "not asked for: the configuration names another model")
-        return Choice(settings.model, {**others, settings.model: "named by the configuration"})
+        return Choice(settings.model, {**others, settings.model: NAMED})
     usable = [name for name in PREFERENCE if fits.candidates[name].converged]
     if not usable:
         unusable = {name: f"not usable: {fit.status}" for name, fit in fits.candidates.items()}
         if fits.is_nobody_seen_to_leave:
-            return Choice(Nbd.name, {**unusable, Nbd.name: "nobody is seen to leave: no candidate describes more"})
+            return Choice(Nbd.name, {**unusable, Nbd.name: "nobody is seen to leave: models with death are no better"})
         return Choice(PREFERENCE[0], unusable)
     errors = _errors(rows, usable)
     if errors:

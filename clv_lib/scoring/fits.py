@@ -79,18 +79,19 @@ class Fits:
 
     @property
     def is_nobody_seen_to_leave(self) -> bool:
-        """Whether the NBD describes the customers as well as each candidate, of which none is usable.
+        """Whether no candidate is usable, and the NBD describes the customers as well as those in which anybody leaves.
 
-        A candidate then ends at the bound at which it is the NBD, or its search ends below it. Its log-likelihood may
-        be higher by less than its number of further parameters (Akaike's criterion); one that is higher by more ended
-        at another bound.
+        These end at the bound at which they are the NBD, or their search ends below it. Their log-likelihood may be
+        higher by less than their number of further parameters (Akaike's criterion); one that is higher by more ended at
+        another bound. BG/NBD, in which a one-time buyer cannot have left, does not count: it has bounds of its own.
         """
         if not self.baseline.converged:
             return False
+        more = {name: fit.log_likelihood - self.baseline.log_likelihood for name, fit in self.candidates.items()}
+        few = {name: len(fit.parameter_names) - len(Nbd.parameter_names) for name, fit in self.candidates.items()}
         return all(
-            fit.status in (AT_BOUND, WORSE_THAN_NBD)
-            and fit.log_likelihood - self.baseline.log_likelihood < len(fit.parameter_names) - len(Nbd.parameter_names)
-            for fit in self.candidates.values()
+            fit.status in (AT_BOUND, WORSE_THAN_NBD) and (name == BgNbd.name or more[name] < few[name])
+            for name, fit in self.candidates.items()
         )
 
 

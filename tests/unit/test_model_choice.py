@@ -98,22 +98,28 @@ def test_the_nbd_is_published_where_nobody_is_seen_to_leave(loyal_fits: Fits, cd
 
 
 @pytest.mark.parametrize(
-    ("changes", "is_taken"),
+    ("model", "changes", "is_taken"),
     [
-        ({"status": "worse_than_nbd"}, True),
-        ({"status": "not_converged"}, False),
-        ({"gain": 1.9}, True),
-        ({"gain": 2.1}, False),
+        ("pareto_nbd", {"status": "worse_than_nbd"}, True),
+        ("pareto_nbd", {"status": "not_converged"}, False),
+        ("pareto_nbd", {"gain": 1.9}, True),
+        ("pareto_nbd", {"gain": 2.1}, False),
+        ("mbg_nbd", {"gain": 2.1}, False),
+        ("bg_nbd", {"gain": 8.0}, True),
+        ("bg_nbd", {"status": "not_converged"}, False),
     ],
 )
 def test_a_candidate_that_describes_more_than_the_nbd_says_that_somebody_leaves(
-    loyal_fits: Fits, changes: dict[str, Any], is_taken: bool
+    loyal_fits: Fits, model: str, changes: dict[str, Any], is_taken: bool
 ) -> None:
-    """Two parameters more may raise the log-likelihood by two; more is another bound than that of the NBD."""
-    own = loyal_fits.candidates["pareto_nbd"]
+    """Two parameters more may raise the log-likelihood by two; more is another bound than that of the NBD.
+
+    BG/NBD has one where some leave after their second order and nobody later, and cannot say who left after the first.
+    """
+    own = loyal_fits.candidates[model]
     likelihood = loyal_fits.baseline.log_likelihood + changes.get("gain", 0.0)
     changed = replace(own, status=changes.get("status", own.status), log_likelihood=likelihood)
-    fits = replace(loyal_fits, candidates={**loyal_fits.candidates, "pareto_nbd": changed})
+    fits = replace(loyal_fits, candidates={**loyal_fits.candidates, model: changed})
     assert fits.is_nobody_seen_to_leave == is_taken
     assert (choose(fits, [], Predictions()).name == "nbd") == is_taken
 

@@ -138,7 +138,7 @@ def test_a_fit_that_is_not_used_says_why() -> None:
 
 
 def test_it_is_said_if_nobody_seems_to_leave() -> None:
-    def fits(nbd: str, *others: str, is_published: bool = True) -> list[Row]:
+    def fits(nbd: str, *others: str, is_published: bool = True, reason: str = "not usable") -> list[Row]:
         states = {"nbd": nbd, "gamma_gamma": "converged"} | dict(zip(("bg_nbd", "pareto_nbd"), others, strict=True))
         return [
             _parameter(
@@ -147,6 +147,7 @@ def test_it_is_said_if_nobody_seems_to_leave() -> None:
                 fit_status=status,
                 is_converged=status == "converged",
                 is_published_model=is_published and name == "nbd",
+                selection_reason=reason if name == "bg_nbd" else None,
             )
             for name, status in states.items()
         ]
@@ -156,7 +157,9 @@ def test_it_is_said_if_nobody_seems_to_leave() -> None:
 
     loyal = ("converged", "at_bound", "worse_than_nbd")
     assert "orders and value are predicted by nbd, as if all customers stayed" in text(fits(*loyal))
-    assert "nothing is predicted; predictions.model: auto takes nbd" in text(fits(*loyal, is_published=False))
+    named = fits(*loyal, is_published=False, reason="named by the configuration")
+    assert "nothing is predicted; predictions.model: auto takes nbd" in text(named)
+    assert not _if_nobody_leaves(fits(*loyal, is_published=False)), "they ended at another bound"
     assert not _if_nobody_leaves(fits("converged", "at_bound", "converged"))
     assert not _if_nobody_leaves(fits("at_bound", "at_bound", "at_bound"))
 
