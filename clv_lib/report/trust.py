@@ -101,20 +101,25 @@ def accuracy(spark: SparkSession) -> list[str]:
 
 
 def _if_nobody_leaves(fits: list[Row]) -> list[str]:
-    """What it means if every model of orders ends where nobody leaves; nothing otherwise. One row of each fit."""
+    """What it means that no model of churn is better than none; nothing where one is. One row of each fit."""
     pooled = {row["model_id"]: row for row in fits if row["segment_id"] == "all:all"}
     without_death = pooled.pop(NO_DEATH, None)
-    states = {row["fit_status"] for name, row in pooled.items() if name != SPEND_MODEL_NAME}
-    if without_death is None or not without_death["is_converged"] or not states <= {AT_BOUND, WORSE_THAN_NBD}:
+    if without_death is None or not without_death["is_converged"]:
         return []
+    orders = [row for name, row in pooled.items() if name != SPEND_MODEL_NAME]
     if without_death["is_published_model"]:
-        what = f"orders and value are predicted by {NO_DEATH}, as if all customers stayed, and nothing is said of churn"
-    elif any(row["selection_reason"] == NAMED for row in pooled.values()):
-        what = f"nothing is predicted; predictions.model: auto takes {NO_DEATH}, as if all customers stayed"
+        text = (
+            f"this history does not tell who has left: models with churn describe it no better than {NO_DEATH},"
+            " in which nobody leaves. So orders and value are predicted as if all customers stayed, and nothing is said"
+            " of churn; a longer history may tell"
+        )
+    elif any(row["selection_reason"] == NAMED and row["fit_status"] in (AT_BOUND, WORSE_THAN_NBD) for row in orders):
+        text = (
+            f"predictions.model: auto would take {NO_DEATH} and predict as if all customers stayed, if none is better"
+        )
     else:
         return []
-    seen = "this history does not tell who has left, it looks as if nobody ever did"
-    return wrapped(f"{AT_BOUND}: {seen}. So {what}; a longer history may tell", "  ")
+    return wrapped(text, "  ")
 
 
 def _taken(row: Row) -> str:

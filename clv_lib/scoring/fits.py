@@ -79,20 +79,25 @@ class Fits:
 
     @property
     def is_nobody_seen_to_leave(self) -> bool:
-        """Whether no candidate is usable, and the NBD describes the customers as well as those in which anybody leaves.
+        """Whether the NBD, in which nobody leaves, describes the customers as well as the models in which they do.
 
-        These end at the bound at which they are the NBD, or their search ends below it. Their log-likelihood may be
-        higher by less than their number of further parameters (Akaike's criterion); one that is higher by more ended at
-        another bound. BG/NBD, in which a one-time buyer cannot have left, does not count: it has bounds of its own.
+        The log-likelihood of each is higher by less than its number of further parameters (Akaike's criterion): it ends
+        at the bound at which it is the NBD, or near it, or its search ends below. BG/NBD, in which a one-time buyer
+        cannot have left, has bounds of its own besides and does not count where it ends at one.
         """
-        if not self.baseline.converged:
-            return False
-        more = {name: fit.log_likelihood - self.baseline.log_likelihood for name, fit in self.candidates.items()}
-        few = {name: len(fit.parameter_names) - len(Nbd.parameter_names) for name, fit in self.candidates.items()}
-        return all(
-            fit.status in (AT_BOUND, WORSE_THAN_NBD) and (name == BgNbd.name or more[name] < few[name])
-            for name, fit in self.candidates.items()
-        )
+
+        def is_like_nbd(fit: Fitted[TransactionModel]) -> bool:
+            if fit.model is None and fit.status not in (AT_BOUND, WORSE_THAN_NBD):
+                return False
+            further = len(fit.parameter_names) - len(Nbd.parameter_names)
+            is_elsewhere = fit.model is None and fit.name == BgNbd.name
+            return is_elsewhere or self.above_nbd(fit) < further
+
+        return self.baseline.converged and all(is_like_nbd(fit) for fit in self.candidates.values())
+
+    def above_nbd(self, fit: Fitted[TransactionModel]) -> float:
+        """By how much the log-likelihood of a fit is higher than that of the NBD."""
+        return fit.log_likelihood - self.baseline.log_likelihood
 
 
 @dataclass(frozen=True)

@@ -138,30 +138,28 @@ def test_a_fit_that_is_not_used_says_why() -> None:
 
 
 def test_it_is_said_if_nobody_seems_to_leave() -> None:
-    def fits(nbd: str, *others: str, is_published: bool = True, reason: str = "not usable") -> list[Row]:
-        states = {"nbd": nbd, "gamma_gamma": "converged"} | dict(zip(("bg_nbd", "pareto_nbd"), others, strict=True))
-        return [
+    def text(published: str, reason: str, **states: str) -> str:
+        statuses = {"bg_nbd": "at_bound", "pareto_nbd": "worse_than_nbd", "nbd": "converged", **states}
+        rows = [
             _parameter(
                 "r",
                 model_id=name,
                 fit_status=status,
                 is_converged=status == "converged",
-                is_published_model=is_published and name == "nbd",
+                is_published_model=name == published,
                 selection_reason=reason if name == "bg_nbd" else None,
             )
-            for name, status in states.items()
+            for name, status in {**statuses, "gamma_gamma": "converged"}.items()
         ]
-
-    def text(rows: list[Row]) -> str:
         return " ".join(" ".join(_if_nobody_leaves(rows)).split())
 
-    loyal = ("converged", "at_bound", "worse_than_nbd")
-    assert "orders and value are predicted by nbd, as if all customers stayed" in text(fits(*loyal))
-    named = fits(*loyal, is_published=False, reason="named by the configuration")
-    assert "nothing is predicted; predictions.model: auto takes nbd" in text(named)
-    assert not _if_nobody_leaves(fits(*loyal, is_published=False)), "they ended at another bound"
-    assert not _if_nobody_leaves(fits("converged", "at_bound", "converged"))
-    assert not _if_nobody_leaves(fits("at_bound", "at_bound", "at_bound"))
+    found = text("nbd", "not usable: at_bound")
+    assert "models with churn describe it no better than nbd" in found and "as if all customers stayed" in found
+    named = "named by the configuration"
+    assert text("", named).startswith("predictions.model: auto would take nbd")
+    assert not text("bg_nbd", named, bg_nbd="converged")
+    assert not text("", "not usable: at_bound"), "they ended at another bound"
+    assert not text("", named, nbd="at_bound")
 
 
 def test_a_fit_to_a_sample_says_so() -> None:
