@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clv_lib.contracts.columns import SNAPSHOT, count, probability, status, within
-from clv_lib.contracts.predictions import NO_DEATH, SPEND_MODEL_NAME, TRANSACTION_MODEL_NAMES
+from clv_lib.contracts.predictions import ORDER_MODEL_NAMES, SPEND_MODEL_NAME
 from clv_lib.contracts.types import Field, Table
 
 LAST_PERIOD = "last_period"
@@ -19,7 +19,7 @@ ORDERS, ORDER_VALUE = "orders", "order_value"
 GROUPED_MEASURES = (ORDERS, ORDER_VALUE)
 """What may be fitted per group, each by a grouping of its own."""
 
-EVALUATED = (*TRANSACTION_MODEL_NAMES, BY_GROUP, NO_DEATH, *BASELINES)
+EVALUATED = (*ORDER_MODEL_NAMES, BY_GROUP, *BASELINES)
 
 _MODEL = Field(
     "model_id",
@@ -175,7 +175,7 @@ PREDICTION_GROUPINGS = Table(
             "string",
             "The published model of orders, or gamma_gamma.",
             True,
-            within("model_id", (*TRANSACTION_MODEL_NAMES, SPEND_MODEL_NAME)),
+            within("model_id", (*ORDER_MODEL_NAMES, SPEND_MODEL_NAME)),
         ),
         _CALIBRATION_END,
         _HOLDOUT,

@@ -7,11 +7,11 @@ from itertools import pairwise
 from clv_lib.contracts.columns import SNAPSHOT, count, probability, status, within
 from clv_lib.contracts.types import MONEY_SUM, Field, Rule, Table
 
-TRANSACTION_MODEL_NAMES = ("bg_nbd", "mbg_nbd", "pareto_nbd")
 SPEND_MODEL_NAME = "gamma_gamma"
 NO_DEATH = "nbd"
 """The model in which nobody leaves, which stands in where nobody is seen to."""
 
+ORDER_MODEL_NAMES = ("bg_nbd", "mbg_nbd", "pareto_nbd", NO_DEATH)
 NO_CHURN_SEEN = "no_churn_seen"
 NAMED = "named by the configuration"
 """Why a model is taken that was asked for."""

@@ -9,10 +9,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, SEGMENT_PREDICTIONS
+from clv_lib.contracts.accuracy import PREDICTION_GROUPINGS
+from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS, ORDER_MODEL_NAMES, SEGMENT_PREDICTIONS
+from clv_lib.models import MODELS_OF_ORDERS
 from clv_lib.scoring import (
     Choice,
     Fits,
@@ -27,12 +30,16 @@ from clv_lib.scoring import (
     spend_tier_cuts,
 )
 from clv_lib.scoring.accuracy import choose
+from clv_lib.scoring.group_comparison import choose_grouping, compare, fit_groups, grouping_rows
+from clv_lib.scoring.holdout import Holdout
 from clv_lib.scoring.survivors import distinct_pairs
 from clv_lib.settings import Predictions
 from tests.models.simulation import simulate_loyal, simulate_spend
 
 if TYPE_CHECKING:
-    from pyspark.sql import Row, SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
+
+    from clv_lib.contracts.types import Table
 
 CUSTOMERS, HORIZON, AS_OF = 600, 182, dt.date(2025, 6, 30)
 PREDICTIONS = Predictions(horizons_days=(HORIZON,), annual_discount_rate=0.1)
@@ -48,7 +55,8 @@ class Result:
 
     past: dict[str, Row]
     predictions: dict[str, Row]
-    broken: dict[str, int]
+    broken: set[str]
+    broken_by_group: set[str]
     total: dict[str, Any]
     fits: Fits
     choice: Choice
@@ -67,6 +75,32 @@ def states() -> list[tuple[Any, ...]]:
     return rows
 
 
+def broken_rules(frame: DataFrame, table: Table) -> set[str]:
+    """Names of the rules of the contract that some row breaks."""
+    counts = [
+        F.count_if(~F.coalesce(F.expr(rule.predicate), F.lit(False))).alias(rule.name) for rule in table.all_rules()
+    ]
+    [row] = frame.agg(*counts).collect()
+    return {name for name, count in row.asDict().items() if count}
+
+
+def by_group(fits: Fits) -> list[tuple[object, ...]]:
+    """Rows of prediction_groupings of the NBD in two halves of the customers, none of whom buys in the holdout."""
+    columns = ("customer_id", "btyd_frequency", "btyd_recency_days", "btyd_age_days")
+    known = pd.DataFrame([row[:4] for row in states()], columns=columns)
+    halves = known.assign(
+        group_by_half=np.where(known.index % 2, "half:odd", "half:even"),
+        later_frequency=known["btyd_frequency"],
+        later_recency_days=known["btyd_recency_days"],
+        customers=1,
+    )
+    groups = fit_groups(halves, "half", "nbd", 100)
+    assert {fit.status for fit in groups.values()} == {"converged"}
+    compared = compare(halves, "half", groups, fits.baseline, Holdout(AS_OF, HORIZON, 180, 0.95))
+    rows = grouping_rows(choose_grouping([compared], "auto"), {}, 1.0, AS_OF)
+    return [tuple(float(cell) if isinstance(cell, np.floating) else cell for cell in row) for row in rows]
+
+
 @pytest.fixture(scope="module")
 def result(spark_session: SparkSession) -> Iterator[Result]:
     metrics = assigned(spark_session.createDataFrame(states(), SCHEMA)).persist()
@@ -77,19 +111,22 @@ def result(spark_session: SparkSession) -> Iterator[Result]:
     foreseen = forecasts(metrics, distinct_pairs(metrics), chosen, (HORIZON,), rate, level).persist()
     cuts = spend_tier_cuts(foreseen, PREDICTIONS)
     predictions = customer_predictions(foreseen, chosen, cuts, PREDICTIONS, AS_OF).persist()
-    broken = {rule.name: ~F.coalesce(F.expr(rule.predicate), F.lit(False)) for rule in CUSTOMER_PREDICTIONS.rules}
-    [counts] = predictions.agg(*(F.count_if(is_broken).alias(name) for name, is_broken in broken.items())).collect()
     sums = segment_sums(foreseen, metrics.selectExpr("customer_id", "'all:all' as segment_id")).toPandas()
     [total] = segment_predictions(sums, chosen, PREDICTIONS, AS_OF)
     yield Result(
         {row.customer_id: row for row in metrics.collect()},
         {row.customer_id: row for row in predictions.collect()},
-        counts.asDict(),
+        broken_rules(predictions, CUSTOMER_PREDICTIONS),
+        broken_rules(spark_session.createDataFrame(by_group(fits), PREDICTION_GROUPINGS.ddl), PREDICTION_GROUPINGS),
         dict(zip(SEGMENT_PREDICTIONS.columns, total, strict=True)),
         fits,
         choice,
     )
     spark_session.catalog.clearCache()
+
+
+def test_the_contracts_know_every_model_of_orders() -> None:
+    assert set(ORDER_MODEL_NAMES) == set(MODELS_OF_ORDERS)
 
 
 def test_the_nbd_is_published_with_a_status(result: Result) -> None:
@@ -98,7 +135,7 @@ def test_the_nbd_is_published_with_a_status(result: Result) -> None:
     assert set(statuses.values()) == {"no_churn_seen", "margin_unknown"}
     assert [name for name, status in statuses.items() if status == "margin_unknown"] == [f"{CUSTOMERS - 1:03}"]
     assert {row.model_id for row in result.predictions.values()} == {"nbd+gamma_gamma"}
-    assert not any(result.broken.values()), result.broken
+    assert not result.broken and not result.broken_by_group
 
 
 def test_nothing_is_said_of_churn_and_of_value_without_a_horizon(result: Result) -> None:
