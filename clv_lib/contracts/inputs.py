@@ -129,8 +129,9 @@ CONTRACTS: dict[str, InputContract] = {
 }
 
 _CURRENCY = Rule("unknown_currency", r"currency_code rlike '\\A[A-Z]{3}\\z'", "the currency is a three-letter code")
+NO_EXCHANGE_RATE = "no_exchange_rate"
 _RATE = Rule(
-    "no_exchange_rate", "exchange_rate is not null", "the currency has a rate for the day, within the allowed age"
+    NO_EXCHANGE_RATE, "exchange_rate is not null", "the currency has a rate for the day, within the allowed age"
 )
 
 
@@ -269,5 +270,5 @@ def subscription_rules(earliest_date: str, max_amount: int) -> tuple[Rule, ...]:
 
 PERIODS_TOGETHER: tuple[Rule, ...] = (
     Rule("overlapping_periods", "not is_overlapping", "periods of one subscription do not overlap"),
-    Rule("no_exchange_rate", "exchange_rate is not null", "the day of the customer's first period has a rate"),
+    Rule(NO_EXCHANGE_RATE, "exchange_rate is not null", "the day of the customer's first period has a rate"),
 )

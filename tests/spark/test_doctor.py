@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clv_lib import doctor
+from clv_lib.doctor.sources import source_check
+from clv_lib.settings import load_settings
 from tests.spark.nights import Shop
 
 if TYPE_CHECKING:
@@ -44,15 +46,42 @@ def test_a_healthy_installation_with_lake_and_source(shop: Shop) -> None:
 def test_statuses_of_orders_that_count_are_told(spark: SparkSession, tmp_path: Path) -> None:
     shop = Shop(spark, tmp_path, ("orders",))
     statuses = ("Delivered", " canceled", "Cancelled", "unavailable", " ")
-    shop.insert("orders", [ORDER | {"order_id": status, "order_status": status} for status in statuses])
-    found = examined(shop, "  orders: {table: FOLDER/orders}")["source orders"]
+    rows = [ORDER | {"order_id": f"o{number}", "order_status": status} for number, status in enumerate(statuses)]
+    shop.insert("orders", rows)
+    found = tried(shop, "  orders: {table: FOLDER/orders}")
     assert found.status == doctor.OK
     assert "Delivered, NULL, unavailable count; Cancelled, canceled kept apart (orders.exclude_statuses)" in found.found
 
 
+def tried(shop: Shop, sources: str) -> doctor.Check:
+    """The check of the source orders alone."""
+    text = f"lake: FOLDER/lake\nreporting: {{currency: GBP}}\nsources:\n{sources}".replace("FOLDER", str(shop.folder))
+    return source_check(shop.spark, "orders", load_settings(None, text=text, environ={}).settings)
+
+
+@pytest.mark.parametrize(("bad", "status"), [(1, doctor.OK), (10, doctor.WARN), (100, doctor.FAIL)])
+def test_rows_that_would_be_quarantined_are_counted(bad: int, status: str, spark: SparkSession, tmp_path: Path) -> None:
+    """Of 1,000 rows; by default a run warns above 0.5 % and is refused above 5 %. The first row breaks three rules."""
+    shop = Shop(spark, tmp_path, ("orders", "exchange_rates"))
+    rows = [
+        ORDER | {"order_id": f"o{number}", "currency_code": "GBP", "net_amount": "x" if number < bad else "1"}
+        for number in range(1_000)
+    ]
+    rows[0] |= {"ordered_at": "yesterday", "currency_code": "USD"}
+    shop.insert("orders", rows)
+    found = tried(shop, "  orders: {table: FOLDER/orders}")
+    assert (found.status, found.exit_code) == (status, 3 if status == doctor.FAIL else 0)
+    told = f"of its first 1,000 rows {bad:,} break a rule and would be quarantined: "
+    assert told in found.found and f"unreadable_amount {bad:,}" in found.found
+    assert "unreadable_ordered_at 1" in found.found and "no_exchange_rate 1" in found.found
+    assert ("clv contract orders" in found.next_step) == (status != doctor.OK)
+    rated = tried(shop, "  orders: {table: FOLDER/orders}\n  exchange_rates: {table: FOLDER/exchange_rates}")
+    assert "no_exchange_rate" not in rated.found, "rates that are a source are not tried"
+
+
 def test_sql_that_fails_on_some_row_is_found_before_a_run(shop: Shop) -> None:
     source = "  orders: {table: FOLDER/orders, columns: {cost_amount: cast(customer_id as int) + 1}}"
-    found = examined(shop, source)["source orders"]
+    found = tried(shop, source)
     assert (found.status, found.exit_code) == (doctor.FAIL, 3)
     assert "sources.orders.columns.cost_amount: cast(customer_id as int) + 1" in found.found
     assert "try_cast" in found.next_step

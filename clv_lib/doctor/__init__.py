@@ -7,40 +7,38 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from clv_lib.errors import (
-    SUCCESS_EXIT_CODE,
-    ClvError,
-    ConfigurationError,
-    ContractError,
-    EnvironmentFault,
-    LakeError,
-)
+from clv_lib.doctor.checks import FAIL, GRAVEST_FIRST, OK, WARN, Check, failed
+from clv_lib.errors import SUCCESS_EXIT_CODE, ClvError, ConfigurationError, EnvironmentFault, LakeError
 from clv_lib.java import SUPPORTED_TEXT
 from clv_lib.session import build_session, describe_environment, launch_of
 from clv_lib.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
     from clv_lib.session import Environment
-    from clv_lib.settings import Source
 
-Status = Literal["ok", "warn", "FAIL"]
-OK: Status = "ok"
-WARN: Status = "warn"
-FAIL: Status = "FAIL"
+__all__ = [
+    "FAIL",
+    "OK",
+    "WARN",
+    "Check",
+    "clock_check",
+    "environment_checks",
+    "examine",
+    "exit_code_of",
+    "failed",
+    "guarded",
+    "package_check",
+]
 
 SUPPORTED_PYTHONS = ((3, 10), (3, 13))
 PLAUSIBLE_YEARS = (2025, 2100)
 MOST_CLOCK_SECONDS = 300
-_ROWS_TO_TRY = 100_000
-_MOST_STATUSES = 30
-
-_GRAVEST_FIRST = (EnvironmentFault.exit_code, ConfigurationError.exit_code, ContractError.exit_code)
 # Lower bounds and the first version that is too new, as in pyproject.toml.
 _PACKAGES = {
     "pyspark": ("4.0", "4.2"),
@@ -54,21 +52,10 @@ _PACKAGES = {
 }
 
 
-@dataclass(frozen=True)
-class Check:
-    """One line of the report; `exit_code` counts where it failed."""
-
-    status: Status
-    what: str
-    found: str
-    next_step: str = ""
-    exit_code: int = SUCCESS_EXIT_CODE
-
-
 def exit_code_of(checks: Sequence[Check]) -> int:
     """Of the gravest kind that failed: environment, then configuration, then contract; 0 if none failed."""
     failed = {check.exit_code for check in checks if check.status == FAIL}
-    return next((code for code in _GRAVEST_FIRST if code in failed), SUCCESS_EXIT_CODE)
+    return next((code for code in GRAVEST_FIRST if code in failed), SUCCESS_EXIT_CODE)
 
 
 def examine(config: str | None, overrides: Sequence[str] = ()) -> Iterator[Check]:
@@ -91,15 +78,6 @@ def examine(config: str | None, overrides: Sequence[str] = ()) -> Iterator[Check
     yield from _spark_checks(settings)
     if config is None:
         yield Check(WARN, "lake and sources", "not checked", "clv doctor --config FILE")
-
-
-def failed(what: str, error: ClvError) -> Check:
-    """A failed check from an error, all of its faults included; a lake that cannot be used is the environment's."""
-    known = error.exit_code if error.exit_code in _GRAVEST_FIRST else EnvironmentFault.exit_code
-    text, next_step = str(error), error.next_step
-    if next_step:
-        text = text.rpartition("\n  to do:")[0] or text
-    return Check(FAIL, what, text, next_step or "see the lines above", known)
 
 
 def environment_checks(environment: Environment) -> Iterator[Check]:
@@ -165,6 +143,8 @@ def _spark_checks(settings: Settings | None) -> Iterator[Check]:
     """Everything that needs a running Spark; a session of ours is stopped at the end."""
     from pyspark.sql import SparkSession
 
+    from clv_lib.doctor.sources import source_check
+
     joined = SparkSession.getActiveSession() is not None or launch_of(os.environ) == "platform"
     try:
         spark = build_session("clv-doctor", settings.spark if settings else None)
@@ -178,8 +158,8 @@ def _spark_checks(settings: Settings | None) -> Iterator[Check]:
         yield clock_check(dt.datetime.now(dt.timezone.utc), None)
         if settings is not None:
             yield guarded("lake", lambda: _lake(spark, settings))
-            for name, source in settings.sources.configured().items():
-                yield guarded(f"source {name}", partial(_source, spark, name, source, settings))
+            for name in settings.sources.configured():
+                yield guarded(f"source {name}", partial(source_check, spark, name, settings))
     finally:
         if not joined:
             spark.stop()
@@ -257,53 +237,4 @@ def _lake(spark: SparkSession, settings: Settings) -> Check:
         return clock
     return Check(
         OK, "lake", f"{settings.lake}: a table was written, read and removed in {time.monotonic() - began:.1f} s"
-    )
-
-
-def _source(spark: SparkSession, name: str, source: Source, settings: Settings) -> Check:
-    """Open the source at its version, check it against the contract, and compute its columns of the first rows."""
-    from clv_lib.contracts.inputs import CONTRACTS
-    from clv_lib.lake import pin_source, read_source
-    from clv_lib.lake.failing_columns import failing_columns
-    from clv_lib.orders.mapping import contract_expressions
-
-    pinned = pin_source(spark, name, source)
-    raw = read_source(spark, pinned)
-    offered = contract_expressions(raw, CONTRACTS[name], source.columns)
-    what, place = f"source {name}", f"{source.table} ({source.format}, version {pinned.version})"
-    if not raw.limit(1).count():
-        return Check(WARN, what, f"{place} has no rows", f"check sources.{name}.table and sources.{name}.filter")
-    failing = failing_columns(raw.limit(_ROWS_TO_TRY), CONTRACTS[name], source)
-    if failing is not None:
-        return failed(what, failing)
-    absent = [column for column in CONTRACTS[name].columns if column not in offered]
-    note = f"; not offered: {', '.join(absent)}" if absent else ""
-    if name == "orders" and "order_status" in offered:
-        note += f"\n{_order_statuses(raw.limit(_ROWS_TO_TRY), source, settings)}"
-    return Check(OK, what, f"{place} fits the contract{note}")
-
-
-def _order_statuses(raw: DataFrame, source: Source, settings: Settings) -> str:
-    """Which statuses of orders count, so that one that should not is seen before its money is in every figure."""
-    from pyspark.sql import functions as F
-
-    from clv_lib.contracts.inputs import CONTRACTS
-    from clv_lib.orders.disposition import is_cancelled
-    from clv_lib.orders.mapping import map_source
-
-    reporting = settings.reporting
-    orders = map_source(
-        raw, CONTRACTS["orders"], source.columns, currency=reporting.currency, time_zone=reporting.time_zone
-    )
-    status = F.coalesce("order_status", F.lit("NULL")).alias("status")
-    apart = F.coalesce(is_cancelled(settings.orders.exclude_statuses), F.lit(False)).alias("is_apart")
-    found = orders.select(status, apart).distinct().orderBy("status").limit(_MOST_STATUSES + 1).collect()
-
-    def listed(is_apart: bool) -> str:
-        return ", ".join(row["status"] for row in found[:_MOST_STATUSES] if row["is_apart"] == is_apart) or "none"
-
-    more = " (there are more)" if len(found) > _MOST_STATUSES else ""
-    return (
-        f"order_status in its first {_ROWS_TO_TRY:,} rows{more}: {listed(False)} count;"
-        f" {listed(True)} kept apart (orders.exclude_statuses)"
     )

@@ -1,0 +1,101 @@
+"""Checks of one source: it opens, fits its contract, can be computed; of orders also which would count."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from clv_lib.contracts.inputs import CONTRACTS, NO_EXCHANGE_RATE
+from clv_lib.doctor.checks import FAIL, OK, WARN, Check, failed
+from clv_lib.errors import ContractError
+from clv_lib.lake import pin_source, read_source
+from clv_lib.lake.failing_columns import failing_columns
+from clv_lib.orders.disposition import is_cancelled
+from clv_lib.orders.intake import judged_orders
+from clv_lib.orders.mapping import contract_expressions, map_source
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from clv_lib.doctor.checks import Status
+    from clv_lib.settings import Settings
+
+_ROWS_TO_TRY = 100_000
+_MOST_STATUSES = 30
+
+
+def source_check(spark: SparkSession, name: str, settings: Settings) -> Check:
+    """Open the source at its version, check it against the contract, and try its first rows."""
+    source, what = settings.sources.configured()[name], f"source {name}"
+    pinned = pin_source(spark, name, source)
+    raw = read_source(spark, pinned)
+    offered = contract_expressions(raw, CONTRACTS[name], source.columns)
+    place = f"{source.table} ({source.format}, version {pinned.version})"
+    if not raw.limit(1).count():
+        return Check(WARN, what, f"{place} has no rows", f"check sources.{name}.table and sources.{name}.filter")
+    first = raw.limit(_ROWS_TO_TRY)
+    failing = failing_columns(first, CONTRACTS[name], source)
+    if failing is not None:
+        return failed(what, failing)
+    absent = [column for column in CONTRACTS[name].columns if column not in offered]
+    found = f"{place} fits the contract" + (f"; not offered: {', '.join(absent)}" if absent else "")
+    if name != "orders":
+        return Check(OK, what, found)
+    orders = _mapped_orders(first, settings)
+    if "order_status" in offered:
+        found += f"\n{_statuses(orders, settings)}"
+    return _with_broken_rules(Check(OK, what, found), orders, settings)
+
+
+def _mapped_orders(raw: DataFrame, settings: Settings) -> DataFrame:
+    reporting, columns = settings.reporting, settings.sources.orders.columns
+    return map_source(raw, CONTRACTS["orders"], columns, currency=reporting.currency, time_zone=reporting.time_zone)
+
+
+def _statuses(orders: DataFrame, settings: Settings) -> str:
+    """Which statuses of orders count, so that one that should not is seen before its money is in every figure."""
+    status = F.coalesce("order_status", F.lit("NULL")).alias("status")
+    apart = F.coalesce(is_cancelled(settings.orders.exclude_statuses), F.lit(False)).alias("is_apart")
+    found = orders.select(status, apart).distinct().orderBy("status").limit(_MOST_STATUSES + 1).collect()
+
+    def listed(is_apart: bool) -> str:
+        return ", ".join(row["status"] for row in found[:_MOST_STATUSES] if row["is_apart"] == is_apart) or "none"
+
+    more = " (there are more)" if len(found) > _MOST_STATUSES else ""
+    return (
+        f"order_status in its first {_ROWS_TO_TRY:,} rows{more}: {listed(False)} count;"
+        f" {listed(True)} kept apart (orders.exclude_statuses)"
+    )
+
+
+def _with_broken_rules(check: Check, orders: DataFrame, settings: Settings) -> Check:
+    """The check, and how many of the rows a run would quarantine for themselves; graver by the limits of the gate.
+
+    Versions that contradict each other are not looked for, and rates of exchange not where they are a source.
+    """
+    is_line = settings.sources.orders.grain == "line"
+    reasons = judged_orders(orders, None, settings, dt.date.max, is_line=is_line).select("reasons")
+    counted = {tuple(row["reasons"]): row["count"] for row in reasons.groupBy("reasons").count().collect()}
+    ignored = {NO_EXCHANGE_RATE} if settings.sources.exchange_rates is not None else set()
+    broken = {kinds: count for kinds, count in counted.items() if set(kinds) - ignored}
+    rows, bad = sum(counted.values()), sum(broken.values())
+    if not bad:
+        return check
+    by_reason = Counter[str]()
+    for kinds, count in broken.items():
+        by_reason.update(dict.fromkeys(set(kinds) - ignored, count))
+    listed = ", ".join(f"{reason} {count:,}" for reason, count in by_reason.most_common())
+    found = f"{check.found}\nof its first {rows:,} rows {bad:,} break a rule and would be quarantined: {listed}"
+    status: Status = OK
+    if bad > rows * settings.gate.warn_quarantined_rate:
+        status = WARN
+    if bad > rows * settings.gate.max_quarantined_rate:
+        status = FAIL
+    if status == OK:
+        return replace(check, found=found)
+    step = "correct sources.orders.columns, or mend the rows; `clv contract orders` says what each column is"
+    return Check(status, check.what, found, step, ContractError.exit_code if status == FAIL else check.exit_code)
