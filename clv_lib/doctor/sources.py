@@ -88,7 +88,8 @@ def _with_broken_rules(check: Check, orders: DataFrame, settings: Settings) -> C
     by_reason = Counter[str]()
     for kinds, count in broken.items():
         by_reason.update(dict.fromkeys(set(kinds) - ignored, count))
-    listed = ", ".join(f"{reason} {count:,}" for reason, count in by_reason.most_common())
+    most_first = sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{reason} {count:,}" for reason, count in most_first)
     found = f"{check.found}\nof its first {rows:,} rows {bad:,} break a rule and would be quarantined: {listed}"
     status: Status = OK
     if bad > rows * settings.gate.warn_quarantined_rate:
