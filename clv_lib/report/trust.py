@@ -9,6 +9,7 @@ from clv_lib.contracts.accuracy import BY_GROUP
 from clv_lib.contracts.predictions import NAMED, NO_DEATH, SPEND_MODEL_NAME
 from clv_lib.models.fitting import AT_BOUND, WORSE_THAN_NBD
 from clv_lib.report.text import count, labelled, percent, significant, wrapped
+from clv_lib.scoring.fits import PARAMETERS_OF_LEAVING
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -101,25 +102,41 @@ def accuracy(spark: SparkSession) -> list[str]:
 
 
 def _if_nobody_leaves(fits: list[Row]) -> list[str]:
-    """What it means that no model of churn is better than none; nothing where one is. One row of each fit."""
-    pooled = {row["model_id"]: row for row in fits if row["segment_id"] == "all:all"}
-    without_death = pooled.pop(NO_DEATH, None)
+    """What it means if no model with churn is usable, or the published one is hardly better than none; else nothing.
+
+    One row of each fit.
+    """
+    orders = {row["model_id"]: row for row in fits if row["segment_id"] == "all:all"}
+    orders.pop(SPEND_MODEL_NAME, None)
+    without_death = orders.pop(NO_DEATH, None)
     if without_death is None or not without_death["is_converged"]:
         return []
-    orders = [row for name, row in pooled.items() if name != SPEND_MODEL_NAME]
+    published = next((row for row in orders.values() if row["is_published_model"]), None)
+    if published is not None:
+        gain = max(published["log_likelihood"] - without_death["log_likelihood"], 0.0)
+        return _if_hardly_better(published["model_id"], gain)
+    if not {row["fit_status"] for row in orders.values()} <= {AT_BOUND, WORSE_THAN_NBD}:
+        return []
     if without_death["is_published_model"]:
-        text = (
-            f"this history does not tell who has left: models with churn describe it no better than {NO_DEATH},"
-            " in which nobody leaves. So orders and value are predicted as if all customers stayed, and nothing is said"
-            " of churn; a longer history may tell"
-        )
-    elif any(row["selection_reason"] == NAMED and row["fit_status"] in (AT_BOUND, WORSE_THAN_NBD) for row in orders):
-        text = (
-            f"predictions.model: auto would take {NO_DEATH} and predict as if all customers stayed, if none is better"
-        )
+        what = f"orders and value are predicted by {NO_DEATH}, as if all customers stayed, and nothing is said of churn"
+    elif any(row["selection_reason"] == NAMED for row in orders.values()):
+        what = f"nothing is predicted; predictions.model: auto takes {NO_DEATH}, as if all customers stayed"
     else:
         return []
-    return wrapped(text, "  ")
+    seen = "this history does not tell who has left, it looks as if nobody ever did"
+    return wrapped(f"{AT_BOUND}: {seen}. So {what}; a longer history may tell", "  ")
+
+
+def _if_hardly_better(model: str, gain: float) -> list[str]:
+    """A warning where the two parameters of leaving describe no more than chance does (Akaike's criterion)."""
+    if gain >= PARAMETERS_OF_LEAVING:
+        return []
+    return wrapped(
+        f"{model} describes this history no better than {NO_DEATH}, in which nobody leaves (log-likelihood"
+        f" +{gain:.1f}): it hardly tells who has left, so do not rely on P(alive), churn_probability and the residual"
+        " value",
+        "  ",
+    )
 
 
 def _taken(row: Row) -> str:

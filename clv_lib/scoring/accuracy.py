@@ -211,17 +211,18 @@ def choose(fits: Fits, rows: Sequence[Mapping[str, Any]], settings: Predictions)
 
     The error is the root mean squared error of orders over all customers and holdouts, which the best expected value
     minimises; candidates within 1 % of the lowest are not told apart and PREFERENCE decides. Without a holdout the
-    likelihood decides, as all candidates have four parameters. Where nobody is seen to leave it is the NBD, whatever
-    the holdout says: beside it the others differ by chance.
+    likelihood decides, as all candidates have four parameters. Where nobody is seen to leave it is the NBD, which knows
+    no churn.
     """
     if settings.model != AUTO:
         others = dict.fromkeys(fits.candidates, "not asked for: the configuration names another model")
         return Choice(settings.model, {**others, settings.model: NAMED})
-    if fits.is_nobody_seen_to_leave:
-        return _nobody_leaves(fits)
     usable = [name for name in PREFERENCE if fits.candidates[name].converged]
     if not usable:
-        return Choice(PREFERENCE[0], {name: f"not usable: {fit.status}" for name, fit in fits.candidates.items()})
+        unusable = {name: f"not usable: {fit.status}" for name, fit in fits.candidates.items()}
+        if fits.is_nobody_seen_to_leave:
+            return Choice(Nbd.name, {**unusable, Nbd.name: "nobody is seen to leave: models with death are no better"})
+        return Choice(PREFERENCE[0], unusable)
     errors = _errors(rows, usable)
     if errors:
         name = _lowest(errors)
@@ -236,16 +237,6 @@ def choose(fits: Fits, rows: Sequence[Mapping[str, Any]], settings: Predictions)
         if other not in reasons
     }
     return Choice(name, {**reasons, **unusable})
-
-
-def _nobody_leaves(fits: Fits) -> Choice:
-    reasons = {
-        name: f"log-likelihood above that of {Nbd.name} by {max(fits.above_nbd(fit), 0):.1f} only"
-        if fit.converged
-        else f"not usable: {fit.status}"
-        for name, fit in fits.candidates.items()
-    }
-    return Choice(Nbd.name, {**reasons, Nbd.name: "nobody is seen to leave: models with death are no better"})
 
 
 def _errors(rows: Sequence[Mapping[str, Any]], usable: Sequence[str]) -> dict[str, float]:

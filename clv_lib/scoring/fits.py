@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 POOLED_SEGMENT = "all:all"
 
+PARAMETERS_OF_LEAVING = 2
+"""What a model with death has more than the NBD: its log-likelihood is higher by as much by chance alone (Akaike)."""
+
 GroupFits = Mapping[str, Fitted[TransactionModel]]
 """Fits of one model of orders by segment_id, those included that are not usable."""
 
@@ -79,25 +82,19 @@ class Fits:
 
     @property
     def is_nobody_seen_to_leave(self) -> bool:
-        """Whether the NBD, in which nobody leaves, describes the customers as well as the models in which they do.
+        """Whether no candidate is usable, and the NBD describes the customers as well as those in which anybody leaves.
 
-        The log-likelihood of each is higher by less than its number of further parameters (Akaike's criterion): it ends
-        at the bound at which it is the NBD, or near it, or its search ends below. BG/NBD, in which a one-time buyer
-        cannot have left, has bounds of its own besides and does not count where it ends at one.
+        These end at the bound at which they are the NBD, or their search ends below it; one whose log-likelihood is
+        higher by PARAMETERS_OF_LEAVING ended at another bound. BG/NBD, in which a one-time buyer cannot have left, does
+        not count: it has bounds of its own.
         """
-
-        def is_like_nbd(fit: Fitted[TransactionModel]) -> bool:
-            if fit.model is None and fit.status not in (AT_BOUND, WORSE_THAN_NBD):
-                return False
-            further = len(fit.parameter_names) - len(Nbd.parameter_names)
-            is_elsewhere = fit.model is None and fit.name == BgNbd.name
-            return is_elsewhere or self.above_nbd(fit) < further
-
-        return self.baseline.converged and all(is_like_nbd(fit) for fit in self.candidates.values())
-
-    def above_nbd(self, fit: Fitted[TransactionModel]) -> float:
-        """By how much the log-likelihood of a fit is higher than that of the NBD."""
-        return fit.log_likelihood - self.baseline.log_likelihood
+        if not self.baseline.converged:
+            return False
+        most = self.baseline.log_likelihood + PARAMETERS_OF_LEAVING
+        return all(
+            fit.status in (AT_BOUND, WORSE_THAN_NBD) and (name == BgNbd.name or fit.log_likelihood < most)
+            for name, fit in self.candidates.items()
+        )
 
 
 @dataclass(frozen=True)
