@@ -47,7 +47,7 @@ class Source(Section):
     )
     options: Annotated[dict[str, OptionText], BeforeValidator(empty_map)] = Field(
         default_factory=dict,
-        description="Options of Spark's reader, such as sep for csv, whose header is true unless it is given here.",
+        description="Options of Spark's reader, such as sep; of csv header is true and escape a quote, unless given.",
     )
 
     @property
