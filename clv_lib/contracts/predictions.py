@@ -13,9 +13,6 @@ NO_DEATH = "nbd"
 
 ORDER_MODEL_NAMES = ("bg_nbd", "mbg_nbd", "pareto_nbd", NO_DEATH)
 NO_CHURN_SEEN = "no_churn_seen"
-NAMED = "named by the configuration"
-"""Why a model is taken that was asked for."""
-
 BANDS = ("low", "medium", "high")
 """Of churn risk and of spend, in ascending order."""
 

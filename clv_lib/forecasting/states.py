@@ -17,6 +17,7 @@ from pyspark.sql.pandas.functions import pandas_udf
 from clv_lib.models import GammaGamma, TransactionModel
 from clv_lib.periods import month_start
 from clv_lib.scoring.fits import POOLED_SEGMENT
+from clv_lib.scoring.forecasts import ORDER_PARAMETERS, padded_gradient
 from clv_lib.scoring.groups import FIT_SEGMENT, SPEND_FIT_SEGMENT
 from clv_lib.scoring.statistics import TIME_UNIT_DAYS, spend_bin
 
@@ -30,7 +31,7 @@ FIT_SEGMENTS = (FIT_SEGMENT, SPEND_FIT_SEGMENT)
 """Whose fits of orders and of spend are a customer's, in `customer_predictions`."""
 
 HISTORY = (FIT_SEGMENT, "btyd_frequency", "btyd_recency_days", "btyd_age_days")
-ALIVE_GRADIENT = tuple(f"alive_by_{number}" for number in range(4))
+ALIVE_GRADIENT = tuple(f"alive_by_{number}" for number in range(ORDER_PARAMETERS))
 _EXPECTED = ("alive", *ALIVE_GRADIENT, "net", "margin")
 _PARTS = 2.0**32
 _LARGEST = 2.0**62
@@ -265,9 +266,8 @@ def _expectation(fits: Mapping[dt.date, DayFit]) -> Callable[..., pd.DataFrame]:
 
 
 def _alive(model: TransactionModel, x: np.ndarray, recency: np.ndarray, age: np.ndarray) -> np.ndarray:
-    alive, gradient = model.probability_alive(x, recency, age), model.probability_alive_gradient(x, recency, age)
-    more = len(ALIVE_GRADIENT) - gradient.shape[1]
-    return np.column_stack([alive, np.pad(gradient, ((0, 0), (0, more)))])
+    gradient = padded_gradient(model.probability_alive_gradient(x, recency, age))
+    return np.column_stack([model.probability_alive(x, recency, age), gradient])
 
 
 def _amounts(

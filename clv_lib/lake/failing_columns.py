@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pyspark.errors import PySparkException
@@ -57,8 +58,12 @@ def _failure(raw: DataFrame, *columns: Column) -> str | None:
 
 def _found(text: str, raw: DataFrame, sql: str) -> str:
     """The text, and which of the columns in the SQL are read as text: arithmetic with them is what fails most."""
-    texts = [name for name, kind in raw.dtypes if kind == "string" and name in sql]
+    texts = [name for name, kind in raw.dtypes if kind == "string" and _is_named(name, sql)]
     return f"{text}\nread as text: {', '.join(texts)}" if texts else text
+
+
+def _is_named(column: str, sql: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", sql, re.IGNORECASE) is not None
 
 
 def _next_step(source: Source) -> str:

@@ -117,19 +117,19 @@ def rebuild(work: Workspace, rates: DataFrame | None) -> Workspace:
     ordered = customer_orders(valued, work.settings.silver.customer_buckets)
     work = work.write_state(CUSTOMER_ORDERS, ordered.sortWithinPartitions(*CUSTOMER_ORDERS.partition_by))
     months = customer_months(work.read(CUSTOMER_ORDERS), work.read(CUSTOMER_REFUNDS))
-    buckets = work.settings.silver.customer_buckets
-    work = work.write_state(CUSTOMER_MONTHS, one_file_each(months, CUSTOMER_MONTHS, buckets))
+    # With one bucket a month is large enough for some files, and may be too large for one task.
+    is_gathered = work.settings.silver.customer_buckets > 1
+    in_order = months.sortWithinPartitions(*CUSTOMER_MONTHS.partition_by)
+    work = work.write_state(CUSTOMER_MONTHS, one_file_each(months, CUSTOMER_MONTHS) if is_gathered else in_order)
     return work.write_state(ROWS_PUT_ASIDE, put_aside(orders, judged))
 
 
-def one_file_each(rows: DataFrame, table: Table, buckets: int) -> DataFrame:
+def one_file_each(rows: DataFrame, table: Table) -> DataFrame:
     """The rows of a partition of the table in one task, so that it becomes one file. Grain: kept.
 
-    What is grouped by customer lies in all tasks, and each would write a file for each month and bucket. With one
-    bucket there are few of them, and a month may be too large for one task.
+    What is grouped by customer lies in all tasks, and each would write a file for each month and bucket.
     """
-    gathered = rows.repartition(*table.partition_by) if buckets > 1 else rows
-    return gathered.sortWithinPartitions(*table.partition_by)
+    return rows.repartition(*table.partition_by).sortWithinPartitions(*table.partition_by)
 
 
 def put_aside(orders: JudgedOrders, refunds: JudgedRefunds) -> DataFrame:

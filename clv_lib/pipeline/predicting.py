@@ -44,7 +44,8 @@ from clv_lib.scoring import (
     segment_sums,
     spend_tier_cuts,
 )
-from clv_lib.scoring.accuracy import accuracy_rows, accuracy_table, calibration_rows, choose
+from clv_lib.scoring.accuracy import accuracy_rows, accuracy_table, calibration_rows
+from clv_lib.scoring.choice import choose
 from clv_lib.scoring.holdout import Holdout, cells, outcomes, said
 from clv_lib.scoring.statistics import sampled
 from clv_lib.scoring.survivors import distinct_pairs

@@ -20,6 +20,7 @@ from clv_lib.pipeline.order_states import (
     is_by_line,
     judge_orders,
     judge_refunds,
+    one_file_each,
     put_aside,
     union,
 )
@@ -190,8 +191,4 @@ def rows_in(rows: DataFrame, table: Table, places: Sequence[Row]) -> DataFrame:
 
 
 def _replace(work: Workspace, table: Table, rows: DataFrame, places: Sequence[Row]) -> Workspace:
-    """One file per partition."""
-    if not places:
-        return work
-    stored = rows.repartition(*table.partition_by).sortWithinPartitions(*table.partition_by)
-    return work.replace_in_state(table, stored, places)
+    return work.replace_in_state(table, one_file_each(rows, table), places)

@@ -47,7 +47,7 @@ def summary(spark: SparkSession, settings: Settings, outcome: Outcome, figures: 
         recurring(spark, settings),
         forecast(spark, settings),
         experiments(spark, settings),
-        model_fit(spark),
+        model_fit(spark, settings),
         accuracy(spark),
         quality(spark),
         notes(settings, outcome),

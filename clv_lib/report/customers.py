@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clv_lib.contracts.predictions import NO_CHURN_SEEN
 from clv_lib.report.text import amount, count, interval, labelled, percent, table
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ FROM customer_metrics
 _PREDICTED = """
 SELECT count(predicted_clv_amount) AS predicted_customers, sum(predicted_clv_amount) AS predicted_value,
   sum(expected_orders) AS expected_orders,
-  max(case when prediction_status not in ('ok', 'no_churn_seen') then prediction_status end) AS problem,
-  coalesce(bool_or(prediction_status = 'no_churn_seen'), false) AS is_no_churn_seen
+  max(case when prediction_status not in ('ok', '{no_churn}') then prediction_status end) AS problem,
+  coalesce(bool_or(prediction_status = '{no_churn}'), false) AS is_no_churn_seen
 FROM customer_predictions WHERE horizon_days = {horizon}
 """
 
@@ -48,7 +49,7 @@ def customer_figures(spark: SparkSession, settings: Settings) -> dict[str, Any]:
     """Counts, revenue, value so far and predicted value, by name."""
     horizon = settings.economics.horizon_days
     known = spark.sql(_CUSTOMERS).collect()[0].asDict()
-    predicted = spark.sql(_PREDICTED.format(horizon=int(horizon))).collect()[0].asDict()
+    predicted = spark.sql(_PREDICTED.format(horizon=int(horizon), no_churn=NO_CHURN_SEEN)).collect()[0].asDict()
     problem = predicted.pop("problem")
     return {**known, "horizon_days": horizon, **predicted, "prediction_problem": problem}
 
@@ -92,7 +93,7 @@ def _value_lines(figures: Mapping[str, Any], settings: Settings, basis: str) -> 
             problem += f", fewer than predictions.minimum_customers ({settings.predictions.minimum_customers})"
         return lines + labelled(ahead, f"not predicted: {problem}")
     problem = "" if predicted == total else f", for {count(predicted)} of them ({figures['prediction_problem']})"
-    problem += " as if all of them stayed (no_churn_seen)" if figures["is_no_churn_seen"] else ""
+    problem += f" as if all of them stayed ({NO_CHURN_SEEN})" if figures["is_no_churn_seen"] else ""
     return lines + labelled(
         ahead,
         f"{amount(figures['predicted_value'] / predicted, currency)} per customer predicted{problem},"

@@ -6,10 +6,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts.accuracy import BY_GROUP
-from clv_lib.contracts.predictions import NAMED, NO_DEATH, SPEND_MODEL_NAME
+from clv_lib.contracts.predictions import NO_DEATH, SPEND_MODEL_NAME
 from clv_lib.models.fitting import AT_BOUND, WORSE_THAN_NBD
 from clv_lib.report.text import count, labelled, percent, significant, wrapped
 from clv_lib.scoring.fits import PARAMETERS_OF_LEAVING
+from clv_lib.settings.predictions import AUTO
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -50,7 +51,7 @@ ORDER BY source_name, disposition <> 'input', disposition <> 'accepted', row_cou
 """
 
 
-def model_fit(spark: SparkSession) -> list[str]:
+def model_fit(spark: SparkSession, settings: Settings) -> list[str]:
     """Parameters with standard errors, log-likelihood and convergence of each fit, and how to read P(alive)."""
     rows = spark.sql(_FITS).collect()
     if not rows:
@@ -67,7 +68,7 @@ def model_fit(spark: SparkSession) -> list[str]:
     others = [_short(fit[0]) for fit in fits if fit not in taken]
     if others:
         lines += wrapped(", ".join(others), "  also fitted: ")
-    lines += _if_nobody_leaves([fit[0] for fit in fits])
+    lines += _if_nobody_leaves([fit[0] for fit in fits], settings.predictions.model)
     if any(fit[0]["model_id"] == "bg_nbd" for fit in taken):
         lines.append("  BG/NBD calls every one-time buyer alive; churn_probability, of MBG/NBD, does not")
     return ["Models (estimate ± standard error, times in weeks)", *lines]
@@ -101,10 +102,10 @@ def accuracy(spark: SparkSession) -> list[str]:
     return lines + wrapped(_against_baselines(row, rows), "  ")
 
 
-def _if_nobody_leaves(fits: list[Row]) -> list[str]:
+def _if_nobody_leaves(fits: list[Row], asked: str) -> list[str]:
     """What it means if no model with churn is usable, or the published one is hardly better than none; else nothing.
 
-    One row of each fit.
+    One row of each fit; asked: `predictions.model`.
     """
     orders = {row["model_id"]: row for row in fits if row["segment_id"] == "all:all"}
     orders.pop(SPEND_MODEL_NAME, None)
@@ -119,7 +120,7 @@ def _if_nobody_leaves(fits: list[Row]) -> list[str]:
         return []
     if without_death["is_published_model"]:
         what = f"orders and value are predicted by {NO_DEATH}, as if all customers stayed, and nothing is said of churn"
-    elif any(row["selection_reason"] == NAMED for row in orders.values()):
+    elif asked != AUTO:
         what = f"nothing is predicted; predictions.model: auto takes {NO_DEATH}, as if all customers stayed"
     else:
         return []

@@ -151,9 +151,9 @@ def _of_group(
     """Figures of customers of one fit of orders and one of spend, with the churn probability of maybe another model."""
     segment_id, spend_segment_id = fits
     figures = _forecast(scorers.transactions[segment_id], scorers.spend[spend_segment_id], history, survivor, level)
-    churn = scorers.churn_of(segment_id).model
     if not scorers.knows_churn:
         return {name: values for name, values in figures.items() if name not in _OF_LEAVING}
+    churn = scorers.churn_of(segment_id).model
     if churn is not None:
         figures["churn_probability"] = 1 - churn.probability_alive(*history[:3])
     return figures
@@ -187,7 +187,7 @@ def _forecast(
         **_around("expected_orders", orders.mean, mean_interval(orders.mean, spread, level)),
         **_ends("orders", order_interval(alive, table.quantiles, level)),
         "orders_variance": orders.own_variance,
-        **_by_parameter(ORDER_GRADIENT, _padded(orders.gradient)),
+        **_by_parameter(ORDER_GRADIENT, padded_gradient(orders.gradient)),
     }
     if spend.model is None:
         return figures
@@ -240,10 +240,10 @@ def _by_parameter(names: tuple[str, ...], gradient: FloatArray) -> Mapping[str, 
 
 
 def _by_both(names: tuple[str, ...], value: ValueForecast) -> Mapping[str, FloatArray]:
-    return _by_parameter(names, np.concatenate([_padded(value.order_gradient), value.spend_gradient], axis=1))
+    return _by_parameter(names, np.concatenate([padded_gradient(value.order_gradient), value.spend_gradient], axis=1))
 
 
-def _padded(gradient: FloatArray) -> FloatArray:
+def padded_gradient(gradient: FloatArray) -> FloatArray:
     """The gradient of a model of orders with ORDER_PARAMETERS columns."""
     more = ORDER_PARAMETERS - gradient.shape[1]
     return np.pad(gradient, ((0, 0), (0, more)))

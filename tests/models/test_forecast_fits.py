@@ -16,13 +16,29 @@ from clv_lib.forecasting.fits import day_fits
 from clv_lib.forecasting.states import ALIVE_GRADIENT, FIT_SEGMENTS, PAIR
 from clv_lib.models import GammaGamma, MbgNbd, Nbd
 from clv_lib.models.seasonality import no_seasons
-from tests.models.simulation import simulate, simulate_loyal, simulate_spend
+from tests.models.simulation import Customers, simulate, simulate_loyal, simulate_spend
 
 TODAY, EARLIER = dt.date(2025, 6, 30), dt.date(2025, 3, 31)
 GROUPS = {"kind:even": (1.2, 7.7, 1.1, 8.9), "kind:odd": (0.6, 12.0, 1.1, 4.0)}
 AHEAD = windows(EARLIER, 3)
 OPTIONS: dict[str, Any] = {"in_margin": True, "minimum_customers": 100}
 NO_VALUES = ("unknown_values", "net", "net_second", "net_squared", "margin", "margin_second", "margin_squared")
+
+
+def counted(drawn: Customers, fit_segment_id: str) -> pd.DataFrame:
+    """Customers on EARLIER in the columns of `counted_histories`, one row each."""
+    return pd.DataFrame(
+        {
+            "origin_date": EARLIER,
+            "fit_segment_id": fit_segment_id,
+            "btyd_frequency": drawn.frequency,
+            "btyd_recency_days": drawn.recency * 7,
+            "btyd_age_days": drawn.age * 7,
+            "customers": 1,
+            "orders": drawn.frequency + 1,
+            "days": drawn.frequency + 1,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +49,7 @@ def customers() -> pd.DataFrame:
     frames = []
     for seed, (name, parameters) in enumerate(GROUPS.items()):
         drawn = simulate(parameters, age, seed, horizon=horizon, first_purchase_may_be_last=True)
-        frames.append(
-            pd.DataFrame(
-                {
-                    "origin_date": EARLIER,
-                    "fit_segment_id": name,
-                    "btyd_frequency": drawn.frequency,
-                    "btyd_recency_days": drawn.recency * 7,
-                    "btyd_age_days": drawn.age * 7,
-                    "customers": 1,
-                    "orders": drawn.frequency + 1,
-                    "days": drawn.frequency + 1,
-                    "future": drawn.future,
-                }
-            )
-        )
+        frames.append(counted(drawn, name).assign(future=drawn.future))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -169,18 +171,7 @@ def test_intervals_of_groups_hold_what_their_customers_bought(customers: pd.Data
 def test_the_nbd_forecasts_where_nobody_leaves() -> None:
     """Two parameters and no P(alive): the mean is the sum of the customers' own, and its variance holds both errors."""
     drawn = simulate_loyal(2_000, 30.0, 5)
-    histories = pd.DataFrame(
-        {
-            "origin_date": EARLIER,
-            "fit_segment_id": "all:all",
-            "btyd_frequency": drawn.frequency,
-            "btyd_recency_days": drawn.recency * 7,
-            "btyd_age_days": drawn.age * 7,
-            "customers": 1,
-            "orders": drawn.frequency + 1,
-            "days": drawn.frequency + 1,
-        }
-    )
+    histories = counted(drawn, "all:all")
     rows = [
         {"model_id": "nbd", "segment_id": "all:all", "is_published_model": True, "parameter": name,
          "estimate": value, "covariances": {name: 0.01 * value**2}}
@@ -201,10 +192,6 @@ def test_the_nbd_forecasts_where_nobody_leaves() -> None:
     means = weeks * (fit.model.r + drawn.frequency) / (fit.model.alpha + age)
     assert found.mean[0, -1] == pytest.approx(float(means.sum()))
     own = np.sum(means + means**2 / (fit.model.r + drawn.frequency))
-    gradient = np.array(
-        [
-            weeks * 2_000 * fit.model.r / (fit.model.alpha + age),
-            -means.sum() * fit.model.alpha / (fit.model.alpha + age),
-        ]
-    )
+    waited = fit.model.alpha + age
+    gradient = np.array([weeks * 2_000 * fit.model.r, -means.sum() * fit.model.alpha]) / waited
     assert found.variance[0, -1] == pytest.approx(float(own + gradient @ fit.log_covariance @ gradient))

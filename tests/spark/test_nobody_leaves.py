@@ -29,7 +29,7 @@ from clv_lib.scoring import (
     segment_sums,
     spend_tier_cuts,
 )
-from clv_lib.scoring.accuracy import choose
+from clv_lib.scoring.choice import choose
 from clv_lib.scoring.group_comparison import choose_grouping, compare, fit_groups, grouping_rows
 from clv_lib.scoring.holdout import Holdout
 from clv_lib.scoring.survivors import distinct_pairs

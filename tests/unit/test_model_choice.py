@@ -13,7 +13,8 @@ import pytest
 from clv_lib.contracts.accuracy import PREDICTION_ACCURACY
 from clv_lib.models import TRANSACTION_MODELS, Fitted, GammaGamma, Nbd, TransactionStatistics, sum_interval
 from clv_lib.models.fitting import TOO_FEW_CUSTOMERS, refused
-from clv_lib.scoring.accuracy import accuracy_rows, accuracy_table, choose
+from clv_lib.scoring.accuracy import accuracy_rows, accuracy_table
+from clv_lib.scoring.choice import choose
 from clv_lib.scoring.fits import Choice, Fits, SpendFit
 from clv_lib.scoring.holdout import Holdout
 from clv_lib.settings import Predictions
