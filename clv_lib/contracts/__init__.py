@@ -16,7 +16,7 @@ from clv_lib.contracts.churn import CHURN_REASONS, CUSTOMER_SURVIVAL, ORDER_GAPS
 from clv_lib.contracts.cohorts import COHORT_METRICS
 from clv_lib.contracts.concentration import SEGMENT_CONCENTRATION
 from clv_lib.contracts.contract_retention import CONTRACT_RETENTION
-from clv_lib.contracts.control import DATA_QUALITY_RESULTS, PIPELINE_RUNS, PUBLISHED
+from clv_lib.contracts.control import AUDIT_TABLES, PIPELINE_RUNS, PUBLISHED
 from clv_lib.contracts.customers import CUSTOMER_METRICS, CUSTOMER_RFM, RFM_SEGMENT_RULES, RFM_THRESHOLDS
 from clv_lib.contracts.economics import UNIT_ECONOMICS
 from clv_lib.contracts.experiments import EXPERIMENT_RESULTS
@@ -63,7 +63,7 @@ GOLD_TABLES: tuple[Table, ...] = (
     CONTRACT_RETENTION,
     CHURN_REASONS,
     METRIC_DEFINITIONS,
-    DATA_QUALITY_RESULTS,
+    *AUDIT_TABLES,
 )
 CONTROL_TABLES: tuple[Table, ...] = (PIPELINE_RUNS, PUBLISHED)
 TABLES: dict[str, Table] = {table.name: table for table in (*SILVER_TABLES, *GOLD_TABLES, *CONTROL_TABLES)}

@@ -25,6 +25,29 @@ DATA_QUALITY_RESULTS = Table(
     ),
 )
 
+SILVER_PROFILES = Table(
+    name="silver_profiles",
+    layer="gold",
+    grain="one row per silver table of orders and figure that the audit took of it",
+    key=("table_name", "figure"),
+    partition_by=SNAPSHOT,
+    fields=(
+        Field("table_name", "string", "The silver table.", required=True),
+        Field(
+            "figure",
+            "string",
+            "row_count, duplicate_key_count, violations__RULE (rows that break it) or measure__NAME (what identities"
+            " compare): the next audit goes on from it.",
+            required=True,
+        ),
+        Field("counted", "bigint", "The figure, if it counts something."),
+        Field("amount", "decimal(38,4)", "The figure, if it is a sum of money."),
+    ),
+)
+
+AUDIT_TABLES: tuple[Table, ...] = (SILVER_PROFILES, DATA_QUALITY_RESULTS)
+"""What the audit writes, and so does not judge."""
+
 PIPELINE_RUNS = Table(
     name="pipeline_runs",
     layer="control",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clv_lib.lake.changes import TableDetail, Untraceable, changes_since, table_detail
+from clv_lib.lake.files import differing_partitions, files_by_partition
 from clv_lib.lake.pointer import Pointer, Publication
 from clv_lib.lake.reporting import reported
 from clv_lib.lake.sources import PinnedSource, pin_source, read_source
@@ -20,6 +21,8 @@ __all__ = [
     "as_read",
     "changes_since",
     "create_catalog_views",
+    "differing_partitions",
+    "files_by_partition",
     "pin_source",
     "read_source",
     "register_views",

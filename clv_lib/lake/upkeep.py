@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
-
-from pyspark.sql import Row
 
 from clv_lib.lake import versions
 from clv_lib.lake.reporting import reported
 from clv_lib.lake.statements import SNAPSHOT_COLUMN, selecting
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import Row, SparkSession
 
     from clv_lib.contracts.types import Table
     from clv_lib.lake.tables import Lake
@@ -46,21 +42,10 @@ def newest_with_same_rows(lake: Lake, table: Table, version: int) -> int | None:
     return newest if same == newest else None
 
 
-def files_by_partition(lake: Lake, table: Table) -> Counter[Row]:
-    """Number of files of the newest version by partition, whose values are text; no file is opened."""
-    with reported(lake.place(table), "read"):
-        paths = lake.read_rows(table).inputFiles()
-    counted: Counter[Row] = Counter()
-    for path in paths:
-        values = dict(part.split("=", 1) for part in path.split("/") if "=" in part)
-        counted[Row(**{name: unquote(values[name]) for name in table.partition_by})] += 1
-    return counted
-
-
-def drop_found_snapshots(lake: Lake, table: Table, files: Counter[Row], snapshot_ids: Iterable[str]) -> set[Row]:
-    """Delete snapshots of a gold table, those of which it has `files`; returns their partitions."""
+def drop_found_snapshots(lake: Lake, table: Table, partitions: Iterable[Row], snapshot_ids: Iterable[str]) -> set[Row]:
+    """Delete snapshots of a gold table, those of which there are `partitions`; returns these."""
     wanted = set(snapshot_ids)
-    found = {partition for partition in files if partition[SNAPSHOT_COLUMN] in wanted}
+    found = {partition for partition in partitions if partition[SNAPSHOT_COLUMN] in wanted}
     lake.drop_snapshots(table, {partition[SNAPSHOT_COLUMN] for partition in found})
     return found
 

@@ -10,13 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from clv_lib.contracts import PUBLISHED_TABLES
-from clv_lib.contracts.control import DATA_QUALITY_RESULTS
+from clv_lib.contracts.control import AUDIT_TABLES, DATA_QUALITY_RESULTS, SILVER_PROFILES
 from clv_lib.contracts.identities import IDENTITIES
 from clv_lib.contracts.put_aside import ACCEPTED, CONSERVATION, INPUT, LINE_REFUNDS, ORDERS, QUARANTINED_ROWS
 from clv_lib.contracts.silver import CUSTOMER_ORDERS
 from clv_lib.contracts.types import Table
 from clv_lib.errors import QualityGateFailed
-from clv_lib.lake import Pointer, Publication, create_catalog_views, reported
+from clv_lib.lake import Pointer, Publication, create_catalog_views
+from clv_lib.pipeline.read_back import audited_before, silver_figures, stored_profile
 from clv_lib.quality.expectations import (
     SourceIntake,
     expectations,
@@ -28,12 +29,8 @@ from clv_lib.quality.gate import Verdict, judge, prepare, refuse
 from clv_lib.quality.profile import (
     UNIQUE_KEY,
     TableProfile,
-    duplicate_keys,
     failing_examples,
-    profile,
     quarantine_reasons,
-    structure_faults,
-    table_profile,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +40,7 @@ _PROFILES_AT_A_TIME = 4
 _PROFILES_PER_LINE = 10
 _WITH_EXAMPLES = 5
 _REASONS_TOLD = 5
-AUDITED_TABLES: tuple[Table, ...] = tuple(table for table in PUBLISHED_TABLES if table != DATA_QUALITY_RESULTS)
+AUDITED_TABLES: tuple[Table, ...] = tuple(table for table in PUBLISHED_TABLES if table not in AUDIT_TABLES)
 
 
 def audit_intake(work: Workspace) -> None:
@@ -62,10 +59,11 @@ def audit_intake(work: Workspace) -> None:
 
 
 def audit(work: Workspace) -> Verdict:
-    """Judge the stored tables of the run and write data_quality_results; QualityGateFailed if refused."""
+    """Judge the stored tables of the run and write the AUDIT_TABLES; QualityGateFailed if it is refused."""
     profiles, accounts = stored_profiles(work), _accounts(work)
     intakes = of_whole_sources(source_intakes(accounts))
     verdict = judge(expectations(AUDITED_TABLES, profiles, IDENTITIES, work.settings.gate, intakes))
+    work.write(SILVER_PROFILES, work.frame(SILVER_PROFILES, silver_figures(profiles)))
     _write_results(work, verdict)
     if verdict.status == "failed":
         raise _refusal(work, verdict, accounts)
@@ -85,10 +83,10 @@ def _refusal(work: Workspace, verdict: Verdict, accounts: Sequence[tuple[Any, ..
 
 def stored_profiles(work: Workspace) -> dict[str, TableProfile]:
     """The profile of each audited table by its name; the first that cannot be taken ends it, with its error."""
-    profiles = {}
+    profiles, before = {}, audited_before(work)
     with ThreadPoolExecutor(max_workers=_PROFILES_AT_A_TIME + 1) as pool:
         pool.submit(prepare)
-        for found in pool.map(lambda table: stored_profile(work, table), AUDITED_TABLES):
+        for found in pool.map(lambda table: stored_profile(work, table, before), AUDITED_TABLES):
             profiles[found.table_name] = found
             if not len(profiles) % _PROFILES_PER_LINE:
                 work.progress.info(f"read back {len(profiles)} of {len(AUDITED_TABLES)} tables")
@@ -102,19 +100,6 @@ def of_whole_sources(intakes: Sequence[SourceIntake]) -> tuple[SourceIntake, ...
         replace(intake, input_rows=rows["orders"]) if intake.source_name == LINE_REFUNDS else intake
         for intake in intakes
     )
-
-
-def stored_profile(work: Workspace, table: Table) -> TableProfile:
-    """One pass over the stored rows of a table, and one group-by for its key; LakeError if they cannot be read."""
-    with reported(work.lake.place(table), "read back"):
-        stored = work.read(table)
-        faults = structure_faults(stored.schema, table)
-        if faults:
-            return table_profile(table, None, faults=faults)
-        measured = profile(stored, table)
-        keys = duplicate_keys(stored, table)
-        row = (measured if keys is None else measured.crossJoin(keys)).collect()[0].asDict()
-    return table_profile(table, row, row.get("duplicate_key_count"))
 
 
 def publish(work: Workspace, expected: Publication | None, published_at: dt.datetime) -> Publication:

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from clv_lib.contracts import GOLD_TABLES, SILVER_TABLES, TABLES
 from clv_lib.contracts.control import PIPELINE_RUNS
-from clv_lib.lake import Lake, Pointer, Publication, create_catalog_views, upkeep
+from clv_lib.lake import Lake, Pointer, Publication, create_catalog_views, files_by_partition, upkeep
 from clv_lib.pipeline import kept_snapshots
 from clv_lib.runs import STARTED, refile
 from clv_lib.settings.silver import SILVER_RETENTION_DAYS
@@ -83,21 +83,22 @@ def maintain(
 
 def _maintained(lake: Lake, table: Table, plan: _Plan) -> Maintained:
     policy, is_silver = plan.settings.maintenance, table in SILVER_TABLES
-    files = upkeep.files_by_partition(lake, table)
+    files = files_by_partition(lake, table)
+    count = sum(map(len, files.values()))
     named = plan.named.get(table.name, {})
     days = max(policy.retention_days, SILVER_RETENTION_DAYS) if is_silver else policy.retention_days
     lost = upkeep.keep_readable(lake, table, named, days)
     if lost is not None:
         reason = f"left alone: version {lost}, that of run {named[lost]}, is older than removed files are kept for"
-        return Maintained(table.name, files.total(), files.total(), left_alone=reason)
+        return Maintained(table.name, count, count, left_alone=reason)
     dead = upkeep.drop_found_snapshots(lake, table, files, plan.dead) if table in GOLD_TABLES else set()
-    crowded = {partition for partition, count in files.items() if count > policy.files_per_partition} - dead
+    crowded = {partition for partition, paths in files.items() if len(paths) > policy.files_per_partition} - dead
     if is_silver and _newest_as_published(lake, table, plan.publication) is None:
         crowded = set()
     upkeep.compact(lake, table, crowded)
     freed = upkeep.delete_unused_files(lake, table)
-    after = upkeep.files_by_partition(lake, table).total()
-    return Maintained(table.name, files.total(), after, len(crowded), len(dead), freed)
+    after = sum(map(len, files_by_partition(lake, table).values()))
+    return Maintained(table.name, count, after, len(crowded), len(dead), freed)
 
 
 def _dead(lake: Lake, begun_before: dt.datetime) -> set[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from clv_lib.contracts import PUBLISHED_TABLES
-from clv_lib.contracts.control import DATA_QUALITY_RESULTS
+from clv_lib.contracts.control import AUDIT_TABLES
 from clv_lib.errors import ConfigurationError, ContractError
 from clv_lib.lake import PinnedSource, pin_source
 from clv_lib.pipeline import compute, open_lake
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from clv_lib.quality.comparison import Comparison
     from clv_lib.settings import Settings
 
-COMPARED_TABLES: tuple[Table, ...] = tuple(table for table in PUBLISHED_TABLES if table != DATA_QUALITY_RESULTS)
+COMPARED_TABLES: tuple[Table, ...] = tuple(table for table in PUBLISHED_TABLES if table not in AUDIT_TABLES)
 _COMPUTED_STEPS = tuple(name for name in STEPS if name not in ("audit", "publish"))
 
 

@@ -1,6 +1,7 @@
 """The profile of a stored table: one aggregation for all row rules and measures, one group-by for the key.
 
-Everything here returns plans or compares schemas; the caller runs the plans and hands the row to `table_profile`.
+Everything here returns plans, compares schemas or reckons with collected figures; the caller runs the plans. All
+figures but that of the key add up over rows, so those of a table of which a part was replaced follow from that part.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 ROW_COUNT = "row_count"
+DUPLICATE_KEYS = "duplicate_key_count"
 VIOLATIONS = "violations__"
 MEASURE = "measure__"
 UNIQUE_KEY = "unique_key"
@@ -43,6 +45,13 @@ class TableProfile:
     duplicate_key_count: int | None = None
     measures: Mapping[str, Decimal | int | None] = field(default_factory=dict)
     structure_faults: tuple[str, ...] = ()
+
+    def figures(self) -> dict[str, Decimal | int | None]:
+        """What was measured, by `figure_names`."""
+        found: dict[str, Decimal | int | None] = {ROW_COUNT: self.row_count}
+        found |= {VIOLATIONS + name: count for name, count in self.violations.items()}
+        found |= {MEASURE + name: value for name, value in self.measures.items()}
+        return found if self.duplicate_key_count is None else {**found, DUPLICATE_KEYS: self.duplicate_key_count}
 
 
 def is_broken(rule: Rule) -> Column:
@@ -72,9 +81,38 @@ def duplicate_keys(frame: DataFrame, table: Table) -> DataFrame | None:
     if not table.key:
         return None
     return _repeated_keys(frame, table).agg(
-        F.count(F.lit(1)).alias("duplicate_key_count"),
+        F.count(F.lit(1)).alias(DUPLICATE_KEYS),
         F.coalesce(F.sum(F.col(_ROWS_OF_KEY) - 1), F.lit(0)).cast("bigint").alias("surplus_row_count"),
     )
+
+
+def changed_keys(were: DataFrame, are: DataFrame, table: Table) -> DataFrame:
+    """Keys that some rows did not have before they were replaced, or have more than once. Grain: key.
+
+    Adds `is_new` and `is_repeated`. The table must have a key.
+    """
+    both = were.select(*table.key, F.lit(0).alias("now")).unionByName(are.select(*table.key, F.lit(1).alias("now")))
+    counted = both.groupBy(*table.key).agg(F.sum("now").alias("now"), F.count_if(F.col("now") == 0).alias("before"))
+    flagged = counted.withColumns({"is_new": F.col("before") == 0, "is_repeated": F.col("now") > 1})
+    return flagged.where("is_new or is_repeated").select(*table.key, "is_new", "is_repeated")
+
+
+def with_replaced(
+    figures: Mapping[str, Any], were: Mapping[str, Any], are: Mapping[str, Any]
+) -> dict[str, Decimal | int | None]:
+    """Figures of a table in which rows that had the figures `were` have been replaced by others that have `are`.
+
+    All are rows of `profile`. None stays unknown, but a sum over no rows is 0.
+    """
+
+    def known(values: Mapping[str, Any], name: str) -> Any:
+        return 0 if values[name] is None and values[ROW_COUNT] == 0 else values[name]
+
+    found: dict[str, Decimal | int | None] = {}
+    for name in figures:
+        old, gone, come = (known(values, name) for values in (figures, were, are))
+        found[name] = None if None in (old, gone, come) else old + come - gone
+    return found
 
 
 def structure_faults(schema: StructType | Iterable[tuple[str, str]], table: Table) -> list[str]:
@@ -98,19 +136,20 @@ def structure_faults(schema: StructType | Iterable[tuple[str, str]], table: Tabl
     ]
 
 
-def table_profile(
-    table: Table,
-    values: Mapping[str, Any] | None,
-    duplicate_key_count: int | None = None,
-    faults: Iterable[str] = (),
-) -> TableProfile:
-    """The profile from the collected row of `profile` as a mapping; None: not taken, as the structure does not fit."""
-    found = dict(values or {})
+def figure_names(table: Table) -> list[str]:
+    """The columns of `profile`, and `duplicate_key_count` of a table with a key."""
+    names = [VIOLATIONS + rule.name for rule in table.all_rules()] + [MEASURE + name for name in table.measures or {}]
+    return [ROW_COUNT, *names, *([DUPLICATE_KEYS] if table.key else [])]
+
+
+def table_profile(table: Table, figures: Mapping[str, Any] | None, faults: Iterable[str] = ()) -> TableProfile:
+    """The profile from the `figure_names` that were measured; None: nothing was, as the structure does not fit."""
+    found = dict(figures or {})
     return TableProfile(
         table_name=table.name,
         row_count=found.get(ROW_COUNT),
         violations=_with_prefix(found, VIOLATIONS),
-        duplicate_key_count=duplicate_key_count,
+        duplicate_key_count=found.get(DUPLICATE_KEYS),
         measures=_with_prefix(found, MEASURE),
         structure_faults=tuple(faults),
     )

@@ -38,7 +38,8 @@ def spread_lines(rows: Sequence[Row], types: Sequence[str], currency: str) -> li
 
     `rows` are those of `segment_concentration` with the lower end of the churn rate. Of segments only the given `types`
     are compared: those formed by what customers did until now lose few or many by definition. Segments that may lose
-    less than a point are left out, because the formula makes most of the smallest rates, which are the least certain.
+    less than a point are left out, because the formula makes most of the smallest rates, which are the least certain,
+    and those without active customers, in which there is nothing to gain.
     """
     total = next((row for row in rows if row["segment_type"] == "all"), None)
     if total is None or total["historic_top_decile_share"] is None:
@@ -64,9 +65,10 @@ def _gains(total: Row, rows: Sequence[Row], currency: str) -> str:
         f" {amount(total[f'{gain}_amount'], currency, places=0)} (formula, discounted)"
     )
     known = [row for row in rows if row[f"{gain}_amount"] is not None and row["churn_rate_12m_lower"] > _A_POINT]
-    if not known:
+    gaining = [row for row in known if row["active_customer_count"]]
+    if not gaining:
         return text
-    most = max(known, key=lambda row: row[f"{gain}_amount"])
+    most = max(gaining, key=lambda row: row[f"{gain}_amount"])
     members, whole = count(most["active_customer_count"], "active customer"), most[f"{gain}_amount"]
     return (
         f"{text}; by the rate of each segment most in {most['segment_id']}: {amount(whole, currency, places=0)},"

@@ -162,8 +162,9 @@ def _weeks(rows: pd.DataFrame, names: Sequence[str]) -> tuple[FloatArray, FloatA
 def _scored(rows: pd.DataFrame, model: TransactionModel, holdout: Holdout) -> FloatArray:
     """Expected orders and log score of each row, on a last axis."""
     before, length = _weeks(rows, HISTORY), holdout.days / TIME_UNIT_DAYS
-    later_x, later_recency, _ = _weeks(rows, (*LATER, HISTORY[2]))
-    score = model.log_likelihood(later_x, later_recency, before[2] + length) - model.log_likelihood(*before)
+    # Added up in days: in weeks the sum may fall short of the recency of who bought on the last day.
+    later = _weeks(rows.assign(later_age_days=rows[HISTORY[2]] + holdout.days), (*LATER, "later_age_days"))
+    score = model.log_likelihood(*later) - model.log_likelihood(*before)
     return np.stack([model.expected_purchases(length, *before), score], axis=-1)
 
 

@@ -1,21 +1,30 @@
-"""Silver of a night with one new day, and of one with an order of two years ago, beside making all of it anew."""
+"""Silver of a night with one new day, and of one with an order of two years ago, beside making all of it anew.
+
+And what the audit takes to read it back, beside reading all of it.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clv_lib.contracts.control import SILVER_PROFILES
+from clv_lib.contracts.silver import STATE_TABLES
+from clv_lib.pipeline.read_back import NOTHING_AUDITED, Audited, audited_before, silver_figures, stored_profile
 from clv_lib.settings import load_settings
 from tests.benchmarks.events import Work, show_work, work_by_step
-from tests.benchmarks.measuring import heading, session, timed
+from tests.benchmarks.measuring import heading, session
 from tests.benchmarks.pipeline import AS_OF, SETTINGS, generated_orders, skewed
 from tests.spark.nights import publish_silver, taken_in
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from clv_lib.pipeline.workspace import Workspace
+    from clv_lib.quality.profile import TableProfile
     from clv_lib.settings import Settings
 
 _LATE = AS_OF.replace(year=AS_OF.year - 2)
@@ -24,11 +33,13 @@ _FILES = 8
 
 @dataclass(frozen=True)
 class Night:
-    """What a night was about, how long its intake took, and when."""
+    """What a night was about, how long its intake took, and when; how long its silver took to be read back, and all."""
 
     name: str
     seconds: float
     span: tuple[float, float]
+    audit_seconds: float
+    whole_audit_seconds: float
 
 
 def measure(folder: Path, count: int, buckets: int, *, is_skewed: bool) -> None:
@@ -62,6 +73,9 @@ def measure(folder: Path, count: int, buckets: int, *, is_skewed: bool) -> None:
     heading("Seconds of the intake, and its share of the time to read all anew")
     for night in nights:
         print(f"{night.seconds:9.1f} s {night.seconds / nights[0].seconds:7.1%}  {night.name}", flush=True)
+    heading("Seconds of the audit of silver, and of reading all of it instead")
+    for night in nights:
+        print(f"{night.audit_seconds:9.1f} s {night.whole_audit_seconds:9.1f} s  {night.name}", flush=True)
     spark.stop()
     heading("Work by night, from the event log")
     spans = {night.name: night.span for night in nights}
@@ -74,7 +88,21 @@ def _append(rows: DataFrame, folder: Path) -> None:
 
 
 def _night(spark: SparkSession, settings: Settings, name: str, as_of: dt.date) -> Night:
-    """Run the intake and publish its silver, without the tables that derive from it."""
-    began = dt.datetime.now(dt.timezone.utc).timestamp()
-    seconds = timed(lambda: publish_silver(taken_in(spark, settings, as_of)))
-    return Night(name, seconds, (began, began + seconds))
+    """Run the intake, read its silver back, and publish it without the tables that derive from it."""
+    began, started = dt.datetime.now(dt.timezone.utc).timestamp(), time.monotonic()
+    work = taken_in(spark, settings, as_of)
+    seconds = time.monotonic() - started
+    found, audit_seconds = _read_back(work, audited_before(work))
+    whole, whole_seconds = _read_back(work, NOTHING_AUDITED)
+    if found != whole:
+        raise ValueError(f"{name}: the audit of what was replaced found {found}, that of everything {whole}")
+    work.write(SILVER_PROFILES, work.frame(SILVER_PROFILES, silver_figures(found)))
+    publish_silver(work)
+    return Night(name, seconds, (began, began + seconds), audit_seconds, whole_seconds)
+
+
+def _read_back(work: Workspace, before: Audited) -> tuple[dict[str, TableProfile], float]:
+    """The profiles of silver, and the seconds that they took."""
+    started = time.monotonic()
+    found = {table.name: stored_profile(work, table, before) for table in STATE_TABLES}
+    return found, time.monotonic() - started

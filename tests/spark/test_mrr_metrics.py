@@ -14,7 +14,7 @@ from clv_lib.contracts.recurring import MRR_METRICS, MRR_MOVEMENTS, RECURRING_ID
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
 from clv_lib.contracts.subscriptions import SUBSCRIPTION_PERIODS
 from clv_lib.pipeline import begin
-from clv_lib.pipeline.audit import stored_profile
+from clv_lib.pipeline.read_back import stored_profile
 from clv_lib.pipeline.recurring import recurring, stored_subscriptions, subscription_rows, write_subscription_periods
 from clv_lib.quality.expectations import expectations
 from clv_lib.quality.profile import profile

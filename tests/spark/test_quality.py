@@ -21,6 +21,7 @@ from clv_lib.pipeline import open_lake, run_step
 from clv_lib.quality.expectations import SourceIntake, expectations
 from clv_lib.quality.gate import judge, refuse
 from clv_lib.quality.profile import (
+    DUPLICATE_KEYS,
     UNIQUE_KEY,
     VIOLATIONS,
     duplicate_keys,
@@ -152,7 +153,7 @@ def test_null_predicates_count_as_broken_and_measures_are_exact(spark: SparkSess
     }
     assert row["measure__net"] == Decimal("0.4000") and row["measure__orders"] == 3
     assert row["measure__customers"] == 2
-    found = table_profile(table, row, 0)
+    found = table_profile(table, {**row, DUPLICATE_KEYS: 0})
     assert found.violations["order_id_not_null"] == 1 and found.measures["net"] == Decimal("0.4000")
     assert set(found.violations) == {rule.name for rule in table.all_rules()}
     assert set(found.measures) == set(table.measures or {})
@@ -226,12 +227,8 @@ def test_a_broken_row_is_refused_by_name_and_number(spark: SparkSession):
     frame = _frame(spark, table, rows)
     keys = duplicate_keys(frame, table)
     assert keys is not None
-    found = table_profile(
-        table,
-        profile(frame, table).collect()[0].asDict(),
-        keys.collect()[0]["duplicate_key_count"],
-        structure_faults(frame.schema, table),
-    )
+    figures = profile(frame, table).crossJoin(keys).collect()[0].asDict()
+    found = table_profile(table, figures, structure_faults(frame.schema, table))
     verdict = judge(expectations((table,), {table.name: found}, (), Gate(), CLEAN))
     assert verdict.status == "failed"
     assert [r.expectation.label for r in verdict.errors] == ["customer_metrics.recency_up_to_age"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from clv_lib.contracts.accuracy import PREDICTION_GROUPINGS
-from clv_lib.models import BgNbd, Fitted, GammaGamma, SpendStatistics, TransactionStatistics
+from clv_lib.models import BgNbd, Fitted, GammaGamma, ParetoNbd, SpendStatistics, TransactionStatistics
 from clv_lib.scoring.group_comparison import (
     Comparison,
     choose_grouping,
@@ -52,6 +53,20 @@ def histories() -> pd.DataFrame:
             )
         )
     return pd.concat(parts, ignore_index=True)
+
+
+def test_who_buys_on_the_last_day_of_the_holdout_has_a_score() -> None:
+    holdout, age = Holdout(dt.date(2025, 1, 1), 180, 180, 0.95), np.arange(90, 1_200)
+    columns = {"group_by_type": "type:a", "btyd_frequency": 3, "btyd_recency_days": 80, "btyd_age_days": age}
+    later = {"later_frequency": 4, "later_recency_days": age + holdout.days, "customers": 1}
+    rows = pd.DataFrame({**columns, **later})
+    pooled = ParetoNbd.fit(
+        TransactionStatistics.unweighted(rows["btyd_frequency"], rows["btyd_recency_days"] / 7, age / 7)
+    )
+    model, end = ParetoNbd(0.8, 10.0, 0.6, 12.0), (age + holdout.days) / 7
+    found = compare(rows, "type", {}, replace(pooled, model=model), holdout)
+    scores = model.log_likelihood(4, end, end) - model.log_likelihood(3, 80 / 7, age / 7)
+    assert found.total["pooled_log_score"] == pytest.approx(scores.mean())
 
 
 @pytest.fixture(scope="module")

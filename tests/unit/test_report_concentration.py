@@ -53,7 +53,10 @@ def test_what_is_not_known_is_left_out_or_said() -> None:
     assert "not known" in text(spread_lines([unknown], [], "GBP")) and "not known" in text(spread_lines([], [], "GBP"))
     without = segment("all", "all", None, total_top_decile_share=None)
     assert text(spread_lines([without], [], "GBP")).endswith("of the value so far (Gini 0.61)")
-    assert text(spread_lines([segment("all", "all", 10)], ["region"], "GBP")).endswith("(formula, discounted)")
+    nothing = segment("region", "east", 0, active_customer_count=0)
+    for segments in ([], [nothing]):
+        said = text(spread_lines([segment("all", "all", 10), *segments], ["region"], "GBP"))
+        assert said.endswith("(formula, discounted)")
 
 
 def test_segments_that_are_not_shown_are_counted() -> None:
