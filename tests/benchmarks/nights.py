@@ -97,6 +97,7 @@ def _night(spark: SparkSession, settings: Settings, name: str, as_of: dt.date) -
     if found != whole:
         raise ValueError(f"{name}: the audit of what was replaced found {found}, that of everything {whole}")
     work.write(SILVER_PROFILES, work.frame(SILVER_PROFILES, silver_figures(found)))
+    work.release()
     publish_silver(work)
     return Night(name, seconds, (began, began + seconds), audit_seconds, whole_seconds)
 

@@ -60,12 +60,11 @@ def test_who_buys_on_the_last_day_of_the_holdout_has_a_score() -> None:
     columns = {"group_by_type": "type:a", "btyd_frequency": 3, "btyd_recency_days": 80, "btyd_age_days": age}
     later = {"later_frequency": 4, "later_recency_days": age + holdout.days, "customers": 1}
     rows = pd.DataFrame({**columns, **later})
-    pooled = ParetoNbd.fit(
-        TransactionStatistics.unweighted(rows["btyd_frequency"], rows["btyd_recency_days"] / 7, age / 7)
-    )
+    before = rows["btyd_frequency"], rows["btyd_recency_days"] / 7, age / 7
+    pooled = ParetoNbd.fit(TransactionStatistics.unweighted(*before))
     model, end = ParetoNbd(0.8, 10.0, 0.6, 12.0), (age + holdout.days) / 7
     found = compare(rows, "type", {}, replace(pooled, model=model), holdout)
-    scores = model.log_likelihood(4, end, end) - model.log_likelihood(3, 80 / 7, age / 7)
+    scores = model.log_likelihood(4, end, end) - model.log_likelihood(*before)
     assert found.total["pooled_log_score"] == pytest.approx(scores.mean())
 
 
