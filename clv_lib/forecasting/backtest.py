@@ -121,12 +121,12 @@ def error_scales(history: Sequence[PastForecast], key: Key, segments: Sequence[s
 def interval(figures: Figures, scales: FloatArray | None, level: float) -> tuple[FloatArray, FloatArray]:
     """Ends of the predictive interval with the errors of the backtest; NaN where mean or variance is.
 
-    `scales` are the `error_scales` of the segments. A positive sum is taken as gamma-distributed, one that is
-    not positive as normal.
+    `scales` are the `error_scales` of the segments. A positive sum is taken as gamma-distributed, a negative one as
+    normal; where nothing is expected, nothing is the lower end.
     """
     relative = np.zeros((1, 1)) if scales is None else scales[:, None]
     variance = figures.variance + (relative * figures.mean) ** 2
     low, high = sum_interval(np.maximum(figures.mean, 0.0), variance, level)
     spread = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(variance)
-    is_positive = figures.mean > 0
-    return np.where(is_positive, low, figures.mean - spread), np.where(is_positive, high, figures.mean + spread)
+    is_positive, lowest = figures.mean > 0, np.where(figures.mean == 0, 0.0, figures.mean - spread)
+    return np.where(is_positive, low, lowest), np.where(is_positive, high, figures.mean + spread)

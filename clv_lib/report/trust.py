@@ -160,16 +160,21 @@ def _value(row: Row) -> str:
 
 def _against_baselines(row: Row, rows: list[Row]) -> str:
     """Errors of the model beside those of the simple rules on the same customers."""
-    rules = [
-        f"{other['model_id']} {other['orders_rmse']:.3f}"
+    own, error = row["orders_rmse"], "{:.3f}".format
+    rules = {
+        other["model_id"]: other["orders_rmse"]
         for other in rows
         if other["is_baseline"] and other["orders_rmse"] is not None
         and all(other[name] == row[name] for name in ("calibration_end_date", "horizon_days"))
-    ]  # fmt: skip
-    verdict = (
-        "better than each simple rule" if row["beats_baselines"] else "WORSE than a simple rule: do not rely on it"
-    )
-    return f"error of orders per customer (root mean square) {row['orders_rmse']:.3f}, {verdict} ({', '.join(rules)})"
+    }  # fmt: skip
+    if row["beats_baselines"]:
+        verdict = "better than each simple rule"
+    elif error(own) == error(min(rules.values(), default=own)):
+        verdict = "no better than a simple rule"
+    else:
+        verdict = "WORSE than a simple rule: do not rely on it"
+    listed = ", ".join(f"{name} {error(value)}" for name, value in rules.items())
+    return f"error of orders per customer (root mean square) {error(own)}, {verdict} ({listed})"
 
 
 def _short(row: Row) -> str:

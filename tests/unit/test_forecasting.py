@@ -297,10 +297,12 @@ def test_a_segment_that_came_out_worse_than_all_customers_has_its_own_scale() ->
 
 
 def test_intervals_of_losses_are_symmetric_and_unknown_ones_unknown() -> None:
-    low, high = interval(Figures(np.array([[-10.0, 0.0, np.nan]]), np.array([[4.0, 0.0, 1.0]])), None, 0.8)
+    means, variances = np.array([[-10.0, 0.0, np.nan, 0.0]]), np.array([[4.0, 0.0, 1.0, 1e-8]])
+    low, high = interval(Figures(means, variances), None, 0.8)
     assert (low[0, 0] + high[0, 0]) / 2 == pytest.approx(-10)
     assert high[0, 0] - low[0, 0] == pytest.approx(2 * 1.2816 * 2, rel=1e-4)
     assert (low[0, 1], high[0, 1]) == (0, 0) and np.isnan([low[0, 2], high[0, 2]]).all()
+    assert low[0, 3] == 0 < high[0, 3]
 
 
 MONTHS = [add_months(dt.date(2023, 1, 1), number) for number in range(26)]

@@ -185,6 +185,8 @@ def test_a_model_that_loses_to_a_simple_rule_is_said_to_lose() -> None:
     said = _against_baselines(losing, [losing, *rules])
     assert said.endswith("2.512, WORSE than a simple rule: do not rely on it (last_period 2.344, mean_rate 2.441)")
     assert "1.900, better than each simple rule (" in _against_baselines(winning, [winning, *rules])
+    nobody_came = [judged("pareto_nbd", 1e-11, beats=False), judged("last_period", 0.0), judged("mean_rate", 0.342)]
+    assert "0.000, no better than a simple rule (" in _against_baselines(nobody_came[0], nobody_came)
 
 
 def test_notes_of_a_run_leave_the_warnings_to_the_gate(settings: Settings) -> None:
