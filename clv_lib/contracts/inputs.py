@@ -130,9 +130,21 @@ CONTRACTS: dict[str, InputContract] = {
 
 _CURRENCY = Rule("unknown_currency", r"currency_code rlike '\\A[A-Z]{3}\\z'", "the currency is a three-letter code")
 NO_EXCHANGE_RATE = "no_exchange_rate"
+_TOO_LARGE, _TOO_EARLY = "amount_too_large", "before_earliest_date"
+_SETTINGS = {
+    _TOO_LARGE: "orders.max_amount",
+    _TOO_EARLY: "orders.earliest_date",
+    NO_EXCHANGE_RATE: "sources.exchange_rates and orders.max_rate_age_days",
+}
 _RATE = Rule(
     NO_EXCHANGE_RATE, "exchange_rate is not null", "the currency has a rate for the day, within the allowed age"
 )
+
+
+def counted_reason(reason: str, rows: int) -> str:
+    """How many rows broke a rule, in words, with the setting that draws the line where the user draws it."""
+    setting = _SETTINGS.get(reason)
+    return f"{reason} {rows:,}" + (f" (see {setting})" if setting else "")
 
 
 def _clean_key(reason: str, column: str) -> Rule:
@@ -150,13 +162,13 @@ def order_rules(earliest_date: str, max_amount: int) -> tuple[Rule, ...]:
         _clean_key("unprintable_customer_id", "customer_id"),
         Rule("unreadable_ordered_at", "ordered_at is not null", "the time of the order can be read"),
         Rule(
-            "before_earliest_date",
+            _TOO_EARLY,
             f"ordered_date is null or ordered_date >= date'{earliest_date}'",
             f"the order is not before {earliest_date}",
         ),
         Rule("unreadable_amount", "net_amount is not null", "the amount is a number that fits decimal(18,4)"),
         Rule(
-            "amount_too_large",
+            _TOO_LARGE,
             " and ".join(f"coalesce(abs({column}), 0) <= {max_amount}" for column in ("net_amount", *money)),
             f"no amount is above {max_amount}",
         ),
@@ -194,13 +206,13 @@ def refund_rules(earliest_date: str, max_amount: int) -> tuple[Rule, ...]:
         ),
         Rule("unreadable_refunded_at", "refunded_at is not null", "the time of the refund can be read"),
         Rule(
-            "before_earliest_date",
+            _TOO_EARLY,
             f"refunded_date is null or refunded_date >= date'{earliest_date}'",
             f"the refund is not before {earliest_date}",
         ),
         Rule("unreadable_amount", "refund_amount is not null", "the amount is a number that fits decimal(18,4)"),
         Rule("negative_refund", "refund_amount is null or refund_amount >= 0", "refunds are positive amounts"),
-        Rule("amount_too_large", f"coalesce(refund_amount, 0) <= {max_amount}", f"no amount is above {max_amount}"),
+        Rule(_TOO_LARGE, f"coalesce(refund_amount, 0) <= {max_amount}", f"no amount is above {max_amount}"),
         _CURRENCY,
         _RATE,
     )
@@ -211,14 +223,14 @@ def spend_rules(earliest_date: str, max_amount: int) -> tuple[Rule, ...]:
     return (
         Rule("unreadable_spend_date", "spend_date is not null", "the day of the spend can be read"),
         Rule(
-            "before_earliest_date",
+            _TOO_EARLY,
             f"spend_date is null or spend_date >= date'{earliest_date}'",
             f"the spend is not before {earliest_date}",
         ),
         Rule("null_channel", "channel is not null", "the spend names its channel"),
         Rule("unreadable_amount", "spend_amount is not null", "the amount is a number that fits decimal(18,4)"),
         Rule("negative_spend", "spend_amount is null or spend_amount >= 0", "spend is not negative"),
-        Rule("amount_too_large", f"coalesce(spend_amount, 0) <= {max_amount}", f"no amount is above {max_amount}"),
+        Rule(_TOO_LARGE, f"coalesce(spend_amount, 0) <= {max_amount}", f"no amount is above {max_amount}"),
         _CURRENCY,
         _RATE,
     )
@@ -239,7 +251,7 @@ def subscription_rules(earliest_date: str, max_amount: int) -> tuple[Rule, ...]:
         _clean_key("unprintable_customer_id", "customer_id"),
         Rule("unreadable_started_date", "started_date is not null", "the first day can be read"),
         Rule(
-            "before_earliest_date",
+            _TOO_EARLY,
             f"started_date is null or started_date >= date'{earliest_date}'",
             f"the period does not start before {earliest_date}",
         ),
@@ -257,7 +269,7 @@ def subscription_rules(earliest_date: str, max_amount: int) -> tuple[Rule, ...]:
         Rule("unknown_status", within("status", SUBSCRIPTION_STATUSES), "the status is one that is known"),
         Rule("unreadable_amount", "recurring_amount is not null", "the amount is a number that fits decimal(18,4)"),
         Rule("negative_amount", "recurring_amount is null or recurring_amount >= 0", "a charge is not negative"),
-        Rule("amount_too_large", f"coalesce(recurring_amount, 0) <= {max_amount}", f"no amount is above {max_amount}"),
+        Rule(_TOO_LARGE, f"coalesce(recurring_amount, 0) <= {max_amount}", f"no amount is above {max_amount}"),
         Rule("negative_discount", "coalesce(discount_amount, 0) >= 0", "a discount is not negative"),
         Rule(
             "discount_above_amount",

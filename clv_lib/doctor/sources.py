@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.inputs import CONTRACTS, NO_EXCHANGE_RATE
+from clv_lib.contracts.inputs import CONTRACTS, NO_EXCHANGE_RATE, counted_reason
 from clv_lib.doctor.checks import FAIL, OK, WARN, Check, failed
 from clv_lib.errors import ContractError
 from clv_lib.lake import pin_source, read_source
@@ -102,7 +102,7 @@ def _with_broken_rules(check: Check, tried: list[_Tried], settings: Settings) ->
     if not bad:
         return check
     most_first = sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))
-    listed = ", ".join(f"{reason} {count:,}" for reason, count in most_first)
+    listed = ", ".join(counted_reason(*one) for one in most_first)
     found = f"{check.found}\nof its first {rows:,} rows {bad:,} break a rule and would be quarantined: {listed}"
     if bad <= rows * settings.gate.warn_quarantined_rate:
         return replace(check, found=found)

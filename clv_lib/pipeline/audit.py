@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clv_lib.contracts import PUBLISHED_TABLES
 from clv_lib.contracts.control import AUDIT_TABLES, DATA_QUALITY_RESULTS, SILVER_PROFILES
 from clv_lib.contracts.identities import IDENTITIES
+from clv_lib.contracts.inputs import counted_reason
 from clv_lib.contracts.put_aside import ACCEPTED, CONSERVATION, INPUT, LINE_REFUNDS, ORDERS, QUARANTINED_ROWS
 from clv_lib.contracts.silver import CUSTOMER_ORDERS
 from clv_lib.contracts.types import Table
@@ -149,7 +150,7 @@ def _explained(work: Workspace, verdict: Verdict, accounts: Sequence[tuple[Any, 
     reasons: dict[str, list[str]] = defaultdict(list)
     if "quarantine" in broken and "structure" not in broken:
         for source, reason, rows in quarantine_reasons(work.read(QUARANTINED_ROWS)).collect():
-            reasons[source].append(f"{reason} {rows:,}")
+            reasons[source].append(counted_reason(reason, rows))
     explained = {
         (QUARANTINED_ROWS.name, quarantine_name(source, "max")): f"by reason: {', '.join(told[:_REASONS_TOLD])}"
         for source, told in reasons.items()

@@ -36,8 +36,8 @@ _NEXT_STEPS: dict[Kind, str] = {
     "key": "look for the key in the source: two rows of one key must not both be valid; run again after a correction",
     "identity": "run again; if it stays, report it as a defect of clv: rows were lost or counted twice between tables",
     "conservation": "run again; if it stays, report it as a defect of clv: rows or money of the source got lost",
-    "quarantine": "look at the reasons in quarantined_rows and correct the source or its column expressions, or raise "
-    "the limit in the gate section of the settings",
+    "quarantine": "look at the reasons in quarantined_rows and correct the source, its column expressions or the"
+    " setting that is named beside a reason, or raise the limit in the gate section of the settings",
 }
 
 

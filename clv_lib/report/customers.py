@@ -98,7 +98,7 @@ def _value_lines(figures: Mapping[str, Any], settings: Settings, basis: str) -> 
         ahead,
         f"{amount(figures['predicted_value'] / predicted, currency)} per customer predicted{problem},"
         f" {amount(figures['predicted_value'], currency)} in total;"
-        f" {count(round(figures['expected_orders'] or 0))} orders",
+        f" {count(round(figures['expected_orders'] or 0), 'day')} with orders",
     )
 
 

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts.accuracy import BY_GROUP
+from clv_lib.contracts.inputs import counted_reason
 from clv_lib.contracts.predictions import NO_DEATH, SPEND_MODEL_NAME
 from clv_lib.models.fitting import AT_BOUND, WORSE_THAN_NBD
 from clv_lib.report.text import count, labelled, percent, significant, wrapped
@@ -92,7 +93,8 @@ def accuracy(spark: SparkSession) -> list[str]:
     lines = labelled(
         "Accuracy",
         f"of {name} over the {row['horizon_days']} days after {row['calibration_end_date']}, not seen by it:"
-        f" {count(round(row['predicted_orders']))} orders predicted, {count(round(row['actual_orders']))} came"
+        f" {count(round(row['predicted_orders']), 'day')} with orders predicted,"
+        f" {count(round(row['actual_orders']))} came"
         f" ({_within(row['actual_orders'], row['orders_total_lower'], row['orders_total_upper'])});"
         f" {_value(row)}",
     )
@@ -216,7 +218,8 @@ def quality(spark: SparkSession) -> list[str]:
         counted = {row["disposition"]: row["row_count"] for row in rows}
         listed = [f"{number:,} {name.replace('_', ' ')}" for name, number in counted.items() if name != "input"]
         lines += wrapped(f"{counted.get('input', 0):,} rows: {', '.join(listed)}", f"  {source}: ")
-    reasons = [f"{row['source_name']} {row['reason']} {row['row_count']:,}" for row in spark.sql(_REASONS).collect()]
+    broken = spark.sql(_REASONS).collect()
+    reasons = [f"{row['source_name']} {counted_reason(row['reason'], row['row_count'])}" for row in broken]
     return lines + wrapped(", ".join(reasons) or "nothing", "  quarantined because of: ")
 
 

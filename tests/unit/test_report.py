@@ -270,6 +270,6 @@ def test_it_is_said_how_value_is_predicted_and_why_not(settings: Settings) -> No
     assert said().endswith("not predicted: too_few_customers, fewer than predictions.minimum_customers (100)")
     assert "not predicted: no customers" in said(prediction_problem=None)
     predicted = {"predicted_customers": 10, "predicted_value": 50, "expected_orders": 5.2, "prediction_problem": None}
-    assert "GBP 5.00 per customer predicted, GBP 50.00 in total; 5 orders" in said(**predicted)
+    assert "GBP 5.00 per customer predicted, GBP 50.00 in total; 5 days with orders" in said(**predicted)
     loyal = said(**predicted, is_no_churn_seen=True)
     assert "GBP 5.00 per customer predicted as if all of them stayed (no_churn_seen), GBP 50.00" in loyal
