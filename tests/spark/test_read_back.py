@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import random
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytest
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.control import SILVER_PROFILES
@@ -16,27 +14,32 @@ from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, STATE_TAB
 from clv_lib.pipeline.read_back import NOTHING_AUDITED, audited_before, silver_figures, stored_profile
 from tests.spark.counted_work import counted_work
 from tests.spark.generated import INTERPRETED, conf
-from tests.spark.nights import Shop, disturbed, later, publish_silver, taken_in
-from tests.spark.week import history, order, refund
+from tests.spark.nights import Shop, later, publish_silver, taken_in
+from tests.spark.week import BROKEN, order, refund
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from clv_lib.pipeline.workspace import Workspace
     from clv_lib.quality.profile import TableProfile
 
 DAY = dt.date(2024, 4, 30)
+MONTHS = [dt.date(2024, month, 7) for month in range(1, 5)]
 
 
-@pytest.fixture
-def shop(spark: SparkSession, tmp_path: Path) -> Iterator[Shop]:
+def test_what_was_replaced_is_read_and_everything_found(spark: SparkSession, tmp_path: Path) -> None:
     shop = Shop(spark, tmp_path, ("orders", "refunds"), options={"buckets": 2})
-    shop.insert("orders", history(random.Random(5)))
-    shop.insert("refunds", [refund(n, f"o{11 * n}", DAY) for n in range(8)])
+    bought = [(f"c{customer}", day) for customer in range(6) for day in MONTHS]
+    shop.insert("orders", [order(100 + number, *one) for number, one in enumerate(bought)] + [order(90, "c1", DAY)])
+    shop.insert("refunds", [refund(1, "o101", DAY)])
     with conf(spark, INTERPRETED):
-        yield shop
+        first = taken_in(spark, shop.settings(shop.lake), DAY)
+        audited_and_published(first)
+        a_quiet_day_reads_nothing(shop)
+        work = an_ordinary_day_reads_what_it_replaced(shop)
+        rows_that_do_not_belong_there_are_found(work)
+        work.lake.drop_snapshots(SILVER_PROFILES, {first.run.run_id})
+        assert not audited_before(work).figures  # and so all is read
 
 
 def profiles(work: Workspace, *, is_whole: bool = False) -> dict[str, TableProfile]:
@@ -46,85 +49,53 @@ def profiles(work: Workspace, *, is_whole: bool = False) -> dict[str, TableProfi
     return found
 
 
-def audited_night(shop: Shop, day: dt.date) -> tuple[Workspace, dict[str, TableProfile]]:
-    """Silver of a night, as its audit reads it back, stored and published."""
-    work = taken_in(shop.spark, shop.settings(shop.lake), day)
-    found = profiles(work)
-    work.write(SILVER_PROFILES, work.frame(SILVER_PROFILES, silver_figures(found)))
+def audited_and_published(work: Workspace) -> None:
+    work.write(SILVER_PROFILES, work.frame(SILVER_PROFILES, silver_figures(profiles(work))))
     publish_silver(work)
-    return work, found
 
 
-def test_what_is_known_and_what_was_replaced_give_the_profile_of_all(shop: Shop) -> None:
-    chance, held_back = random.Random(8), {name: [] for name in shop.sources}
-    audited_night(shop, DAY)
-    for number in range(1, 4):
-        disturbed(shop, chance, held_back)
-        shop.insert(
-            "orders",
-            [order(5000 + number, "c09", dt.date(2024, 5, 1)), order(6000 + number, "c11", dt.date(2022, 8, 20))],
-        )
-        work, found = audited_night(shop, later(DAY, number))
-        assert work.run.refreshed_from is not None and set(audited_before(work).figures) == set(found)
-        assert found == profiles(work, is_whole=True)
-    assert found[CUSTOMER_ORDERS.name].measures["refunds"]
-
-
-def test_only_partitions_that_were_replaced_are_read(shop: Shop) -> None:
-    first, _ = audited_night(shop, DAY)
-    orders, months = (first.read(table).count() for table in (CUSTOMER_ORDERS, CUSTOMER_MONTHS))
+def a_quiet_day_reads_nothing(shop: Shop) -> None:
     quiet = taken_in(shop.spark, shop.settings(shop.lake), later(DAY, 1))
     with counted_work(shop.spark) as counted:
-        profiles(quiet)
+        found = profiles(quiet)
     assert not any(counted.rows[table.name] for table in STATE_TABLES)
+    assert found[CUSTOMER_ORDERS.name].row_count == 25
 
-    shop.insert("orders", [order(7000, "c20", dt.date(2024, 5, 2))])
+
+def an_ordinary_day_reads_what_it_replaced(shop: Shop) -> Workspace:
+    """New orders of a new month, one of them broken, a refund, and a late order."""
+    new = [order(200, "c0", later(DAY, 2)), order(201, "c9", later(DAY, 2)), order(202, "c1", later(DAY, 2), **BROKEN)]
+    shop.insert("orders", [*new, order(203, "c2", dt.date(2024, 4, 20))])
+    shop.insert("refunds", [refund(2, "o107", later(DAY, 2))])
     work = taken_in(shop.spark, shop.settings(shop.lake), later(DAY, 2))
+    assert work.run.refreshed_from is not None and set(audited_before(work).figures) == {t.name for t in STATE_TABLES}
     with counted_work(shop.spark) as counted:
-        profiles(work)
-    assert 0 < counted.rows[CUSTOMER_MONTHS.name] <= 3 < months
-    # The one new id is looked up where it may be; no other column is read there.
-    assert 0 < counted.rows[CUSTOMER_ORDERS.name] < orders
+        found = profiles(work)
+    assert found == profiles(work, is_whole=True)
+    assert found[CUSTOMER_ORDERS.name].row_count == 28 and found[CUSTOMER_ORDERS.name].measures["refunds"] == 2 * 1.25
+    assert 0 < counted.rows[CUSTOMER_MONTHS.name] <= 2 * 6 + 2  # April as it was and is, and May
+    return work
 
 
-@pytest.mark.parametrize("month", ["2022-08-01", "2024-05-01"], ids=["elsewhere", "in its partition"])
-def test_a_key_that_is_there_twice_is_found(shop: Shop, month: str) -> None:
-    shop.insert("orders", [order(7000, "c20", dt.date(2022, 8, 2))])
-    audited_night(shop, DAY)
-    shop.insert("orders", [order(7001, "c20", dt.date(2024, 5, 1)), order(7002, "c21", dt.date(2024, 5, 1))])
-    work = taken_in(shop.spark, shop.settings(shop.lake), later(DAY, 1))
-    double = work.read(CUSTOMER_ORDERS).where("order_id in ('o7000', 'o7001')").where(F.col("ordered_month") == month)
-    broken = appended(
-        work, double.withColumns({"ordered_month": F.lit("2024-05-01").cast("date"), "channel": F.lit("x")})
-    )
-    found, whole = profiles(broken), profiles(broken, is_whole=True)
-    assert found == whole
-    assert found[CUSTOMER_ORDERS.name].duplicate_key_count == 1
-
-
-def test_a_broken_row_is_found(shop: Shop) -> None:
-    audited_night(shop, DAY)
-    shop.insert("orders", [order(7001, "c20", dt.date(2024, 5, 1))])
-    work = taken_in(shop.spark, shop.settings(shop.lake), later(DAY, 1))
-    row = work.read(CUSTOMER_ORDERS).where("order_id = 'o7001'")
-    broken = appended(work, row.withColumns({"order_id": F.lit("o7009"), "order_number": F.lit(0)}))
+def rows_that_do_not_belong_there_are_found(work: Workspace) -> None:
+    """In May an order of May twice, one of January, and one that breaks a rule."""
+    orders = work.read(CUSTOMER_ORDERS)
+    in_may = {"ordered_month": F.lit(dt.date(2024, 5, 1)), "customer_bucket": F.lit(0)}
+    twice = orders.where("order_id = 'o200'")
+    elsewhere = orders.where("order_id = 'o100'").withColumns(in_may)
+    numberless = twice.withColumns({"order_id": F.lit("o999"), "order_number": F.lit(0)})
+    broken = appended(work, twice.unionByName(elsewhere).unionByName(numberless))
     found = profiles(broken)
     assert found == profiles(broken, is_whole=True)
-    assert {name for name, count in found[CUSTOMER_ORDERS.name].violations.items() if count} == {"order_number_check"}
+    of_orders = found[CUSTOMER_ORDERS.name]
+    assert of_orders.duplicate_key_count == 2
+    assert {name: count for name, count in of_orders.violations.items() if count} == {"order_number_check": 1}
 
 
-def appended(work: Workspace, rows: Any) -> Workspace:
+def appended(work: Workspace, rows: DataFrame) -> Workspace:
     """The run with rows in customer_orders that it did not write."""
     place = work.lake.place(CUSTOMER_ORDERS)
     rows.write.format("delta").mode("append").save(place)
     latest = work.lake.spark.sql(f"describe history delta.`{place}` limit 1").collect()[0]["version"]
     versions = {**work.run.silver_versions, CUSTOMER_ORDERS.name: int(latest)}
     return replace(work, run=replace(work.run, silver_versions=versions))
-
-
-def test_all_is_read_where_nothing_is_known(shop: Shop) -> None:
-    shop.night(DAY)
-    shop.insert("orders", [order(7001, "c20", dt.date(2024, 5, 1))])
-    work = taken_in(shop.spark, shop.settings(shop.lake), later(DAY, 1))
-    assert work.run.refreshed_from is not None and audited_before(work) == NOTHING_AUDITED
-    assert all(found.row_count is not None for found in profiles(work).values())
