@@ -14,6 +14,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
+from clv_lib.exact_sums import from_halves, halves, sum_of_doubles
 from clv_lib.models import GammaGamma, TransactionModel
 from clv_lib.periods import month_start
 from clv_lib.scoring.fits import POOLED_SEGMENT
@@ -33,8 +34,6 @@ FIT_SEGMENTS = (FIT_SEGMENT, SPEND_FIT_SEGMENT)
 HISTORY = (FIT_SEGMENT, "btyd_frequency", "btyd_recency_days", "btyd_age_days")
 ALIVE_GRADIENT = tuple(f"alive_by_{number}" for number in range(ORDER_PARAMETERS))
 _EXPECTED = ("alive", *ALIVE_GRADIENT, "net", "margin")
-_PARTS = 2.0**32
-_LARGEST = 2.0**62
 
 
 def states_at(
@@ -125,32 +124,12 @@ def counted_spend(states: DataFrame) -> DataFrame:
     value, x = F.col("value_mean"), F.col("btyd_frequency")
     usable = states.where((x > 0) & (value > 0))
     return usable.groupBy("origin_date", SPEND_FIT_SEGMENT, "btyd_frequency", spend_bin(value).alias("bin")).agg(
-        (_exact_sum(value) / F.count(F.lit(1))).alias("mean_spend"),
+        (sum_of_doubles(value) / F.count(F.lit(1))).alias("mean_spend"),
         F.count(F.lit(1)).alias("customers"),
-        _exact_sum(x * value).alias("value_sum"),
-        _exact_sum(x * F.col("net_mean")).alias("net_sum"),
-        _exact_sum(x * value * value).alias("square_sum"),
+        sum_of_doubles(x * value).alias("value_sum"),
+        sum_of_doubles(x * F.col("net_mean")).alias("net_sum"),
+        sum_of_doubles(x * value * value).alias("square_sum"),
     )
-
-
-def _exact_sum(column: Column) -> Column:
-    """The sum as a double that does not depend on the order of the rows, which differs from run to run."""
-    ones, parts = _halves(column)
-    return _together(F.try_sum(ones), F.try_sum(parts))
-
-
-def _halves(column: Column) -> tuple[Column, Column]:
-    """A double as whole numbers of ones and of parts of 2^-32; NULL where it is not a number or beyond 2^62.
-
-    Sums of whole numbers are exact, as those of decimals, at a tenth of the cost.
-    """
-    ones = F.when(F.abs(column) < _LARGEST, F.floor(column))
-    return ones, F.floor((column - ones) * _PARTS)
-
-
-def _together(ones: Column, parts: Column) -> Column:
-    """The double of two halves, or of their sums."""
-    return ones + parts / _PARTS
 
 
 def member_sums(
@@ -179,7 +158,7 @@ def member_sums(
     added_up = [F.try_sum(name).alias(name) for name in (*_COUNTED, *_HALVES)]
     each = of_packs.groupBy("segment_ids", *cell).agg(*added_up)
     sums = each.withColumn("segment_id", F.explode("segment_ids")).groupBy("segment_id", *cell).agg(*added_up)
-    exact = (_together(F.col(f"{name}_ones"), F.col(f"{name}_parts")).alias(name) for name in _EXACT_SUMS)
+    exact = (from_halves(F.col(f"{name}_ones"), F.col(f"{name}_parts")).alias(name) for name in _EXACT_SUMS)
     return sums.select("segment_id", *cell, *_COUNTED, *exact)
 
 
@@ -217,8 +196,8 @@ def _expected(states: DataFrame, fits: Mapping[dt.date, DayFit]) -> DataFrame:
         (~F.col("is_value_known")).cast("int").alias("unknown_values"),
         expected.alias("e"),
     )
-    halves = [half for column in _products().values() for half in _halves(column)]
-    return known.withColumns(dict(zip(_HALVES, halves, strict=True))).drop("e")
+    of_products = [half for column in _products().values() for half in halves(column)]
+    return known.withColumns(dict(zip(_HALVES, of_products, strict=True))).drop("e")
 
 
 def _products() -> dict[str, Column]:

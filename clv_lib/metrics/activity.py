@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from clv_lib.contracts.acquisitions import CREDIT
 from clv_lib.contracts.types import MONEY_SUM
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN
+from clv_lib.exact_sums import from_units, with_units
 from clv_lib.metrics.movements import with_movements
 from clv_lib.metrics.segment_ids import ids_of_customers
 from clv_lib.metrics.spells import spells
@@ -38,7 +39,9 @@ SUMMED = {
 MOST_COMBINATIONS = 60
 """Combinations of segments that are added up together at most: few enough to make the sums a small table."""
 
-_FACT = {"cohort_month": "date", "month": "date", "spell_kind": "string", "days": "int", **SUMMED}
+_AMOUNTS = [name for name, kind in SUMMED.items() if kind == MONEY_SUM]
+_UNITS = dict.fromkeys(_AMOUNTS, "bigint")
+_FACT = {"cohort_month": "date", "month": "date", "spell_kind": "string", "days": "int", **SUMMED, **_UNITS}
 _KEY = ("segment_ids", "places", "in_margin", "cohort_month", "month", "spell_kind", "days")
 
 
@@ -83,15 +86,17 @@ def activity_sums(
     facts = F.array(_activity(), _churn(), *(_spell(spell) for spell in spells(as_of)))
     # The array holds NULL where the month has no fact of a kind, and explode makes a row of it.
     of_customers = (
-        with_movements(customer_months, inactivity_days, as_of)
+        with_movements(with_units(customer_months, _AMOUNTS), inactivity_days, as_of)
         .join(_customers(placed, members), on="customer_id", how="inner")
         .select("in_margin", "cells", F.explode(facts).alias("fact"))
         .where(F.col("fact").isNotNull())
     )
     each = of_customers.select("in_margin", "fact.*", F.inline("cells"))
     wanted = each.where(F.col("places").isNull() | F.col("spell_kind").isNull())
-    sums = [F.coalesce(F.sum(name), F.lit(0)).cast(kind).alias(name) for name, kind in SUMMED.items()]
-    return wanted.groupBy(*_KEY).agg(*sums)
+    sums = {name: F.coalesce(F.sum(name), F.lit(0)) for name in SUMMED}
+    return wanted.groupBy(*_KEY).agg(
+        *((from_units(total) if name in _AMOUNTS else total).alias(name) for name, total in sums.items())
+    )
 
 
 def in_segments(sums: DataFrame, *keys: Column | str, summed: Sequence[str]) -> DataFrame:
