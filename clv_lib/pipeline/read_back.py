@@ -70,12 +70,12 @@ def _is_whole(table: Table, figures: Figures) -> bool:
 
 
 def silver_figures(profiles: Mapping[str, TableProfile]) -> list[tuple[object, ...]]:
-    """Rows of `silver_profiles`."""
+    """Rows of `silver_profiles`, of those silver tables of orders that are among the profiles."""
     rows: list[tuple[object, ...]] = []
-    for table in STATE_TABLES:
-        for name, value in profiles[table.name].figures().items():
+    for found in (profiles[table.name] for table in STATE_TABLES if table.name in profiles):
+        for name, value in found.figures().items():
             is_money = isinstance(value, Decimal)
-            rows.append((table.name, name, None if is_money else value, value if is_money else None))
+            rows.append((found.table_name, name, None if is_money else value, value if is_money else None))
     return rows
 
 
