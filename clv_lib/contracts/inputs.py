@@ -136,6 +136,8 @@ _SETTINGS = {
     _TOO_EARLY: "orders.earliest_date",
     NO_EXCHANGE_RATE: "sources.exchange_rates and orders.max_rate_age_days",
 }
+"""Where the user draws the line of a rule, by its name."""
+
 _RATE = Rule(
     NO_EXCHANGE_RATE, "exchange_rate is not null", "the currency has a rate for the day, within the allowed age"
 )

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from clv_lib.contracts.control import SILVER_PROFILES
 from clv_lib.contracts.silver import STATE_TABLES
 from clv_lib.lake import differing_partitions, files_by_partition, reported, selecting
+from clv_lib.pipeline.workspace import possible_rows
 from clv_lib.quality.profile import (
     DUPLICATE_KEYS,
     TableProfile,
@@ -128,19 +129,13 @@ def _since(work: Workspace, table: Table, before: Audited, changed: list[Row]) -
 
 
 def _repeated_keys(work: Workspace, table: Table, changed: DataFrame, partitions: list[Row]) -> int:
-    """Keys that occur more than once, where none did before: in the changed partitions, or there and elsewhere.
-
-    Elsewhere are only the files that can have them, by the least and greatest of the first column of the key.
-    """
+    """Keys that occur more than once, where none did before: in the changed partitions, or there and elsewhere."""
     keys, count = work.keep_ids(changed)
     if not count:
         return 0
-    first = F.col(table.key[0])
-    new = keys.where("is_new")
-    ends = new.agg(F.min(first).alias("least"), F.max(first).alias("greatest")).collect()[0]
+    new, first = keys.where("is_new"), table.key[0]
     elsewhere = work.read(table).where(~F.expr(selecting(table, partitions)))
     for name in set(table.partition_by) & set(table.key):
         elsewhere = elsewhere.where(F.col(name).isin(sorted({partition[name] for partition in partitions})))
-    elsewhere = elsewhere.where(first.between(ends["least"], ends["greatest"]))
-    again = elsewhere.join(new, list(table.key), "left_semi").select(*table.key)
+    again = possible_rows(elsewhere, first, new, first).join(new, list(table.key), "left_semi").select(*table.key)
     return keys.where("is_repeated").select(*table.key).unionByName(again).distinct().count()

@@ -24,6 +24,7 @@ from clv_lib.pipeline.order_states import is_by_line, rebuild, required_orders, 
 from clv_lib.pipeline.rates import SOURCE as RATES
 from clv_lib.pipeline.rates import rates_as_of
 from clv_lib.pipeline.replacing import Concerned, replace_states
+from clv_lib.pipeline.workspace import possible_rows
 from clv_lib.runs import FOLLOWED_SOURCES, Run, recorded
 
 if TYPE_CHECKING:
@@ -252,15 +253,11 @@ def _with_neighbours(work: Workspace, before: concern.Before, seen: Seen, ids: I
 
 
 def _by_files(before: concern.Before, name: str, keys: DataFrame) -> concern.Before:
-    """Silver without the orders, or refunds, whose files can have none of the keys, by the least and greatest of them.
-
-    Where ids are given in order of time these are nearly all.
-    """
-    ends = keys.agg(F.min(concern.KEY).alias("least"), F.max(concern.KEY).alias("greatest")).collect()[0]
-    inside = F.col(concern.SOURCES[name].key).between(ends["least"], ends["greatest"])
+    """Silver without the orders, or refunds, that can be none of the keys."""
+    column = concern.SOURCES[name].key
     if name == ORDERS:
-        return replace(before, orders=before.orders.where(inside))
-    return replace(before, refunds=before.refunds.where(inside))
+        return replace(before, orders=possible_rows(before.orders, column, keys, concern.KEY))
+    return replace(before, refunds=possible_rows(before.refunds, column, keys, concern.KEY))
 
 
 def _has_line_ids(work: Workspace) -> bool:

@@ -161,6 +161,15 @@ class Workspace:
             self.kept.pop().unpersist()
 
 
+def possible_rows(rows: DataFrame, column: str, keys: DataFrame, key: str) -> DataFrame:
+    """Rows whose column may hold one of some keys, which are kept: those between the least and the greatest of them.
+
+    Files that can have none are not opened; where ids are given in order of time these are nearly all.
+    """
+    ends = keys.agg(F.min(key).alias("least"), F.max(key).alias("greatest")).collect()[0]
+    return rows.where(F.col(column).between(ends["least"], ends["greatest"]))
+
+
 def at_once(*branches: Callable[[], T]) -> list[T]:
     """Run parts of a step that do not read each other's tables at once; their results in the order given.
 
