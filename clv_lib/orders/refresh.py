@@ -15,7 +15,7 @@ from clv_lib.contracts.put_aside import INPUT, LINE_REFUNDS, ORDERS, REFUNDS
 from clv_lib.orders.currency import normalised_currency
 from clv_lib.orders.disposition import counted
 from clv_lib.orders.lines import LINE_REFUND_ENDING
-from clv_lib.orders.refunds import BY_LATEST_ORDER
+from clv_lib.orders.refunds import BY_LATEST_ORDER, BY_ORDER_ID
 from clv_lib.periods import month_end
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ KEY = "key"
 CHANGE = "change_count"
 _A_YEAR = 12
 _MOST_RANGES = 24
+_SPARE_DAYS = 2
+"""A day that is read as another one in another time zone is never further away."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,19 @@ def known_rows(before: Before, source_name: str) -> DataFrame:
     return stored.unionByName(_aside(before, source_name).select(key_of("row_key"), "row_date", "currency_code"))
 
 
-def customers_of(before: Before, orders: DataFrame, changes: DataFrame | None) -> DataFrame:
-    """Customers of orders that may have changed, then and now. Grain: `customer_id`; `orders` are keys."""
-    found = with_key(before.orders, "order_id", orders).select("customer_id")
-    found = found.unionByName(with_key(_aside(before, ORDERS), "row_key", orders).select("customer_id"))
+def customers_since(before: Before, orders: DataFrame, changes: DataFrame | None) -> DataFrame:
+    """Customers of orders that may have changed, then and now, and the day before which nothing of it lies.
+
+    Grain: `customer_id`; `since`, NULL where no order has a day. `orders` are keys, `changes` from `net_changes`.
+    """
+    of = SOURCES[ORDERS]
+    stored = with_key(before.orders, of.key, orders).select("customer_id", F.col(of.day).alias("day"))
+    aside = with_key(_aside(before, ORDERS), "row_key", orders).select("customer_id", F.col("row_date").alias("day"))
+    found = stored.unionByName(aside)
     if changes is not None:
-        found = found.unionByName(changes.select("customer_id"))
-    return found.where("customer_id is not null").distinct()
+        found = found.unionByName(changes.select("customer_id", F.to_date(of.instant).alias("day")))
+    since = F.date_sub(F.min("day"), _SPARE_DAYS).alias("since")
+    return found.where("customer_id is not null").groupBy("customer_id").agg(since)
 
 
 def orders_named(before: Before, refunds: DataFrame, changes: DataFrame | None) -> DataFrame:
@@ -145,32 +153,49 @@ def orders_named(before: Before, refunds: DataFrame, changes: DataFrame | None) 
     return named.where("order_id is not null").select(key_of("order_id"))
 
 
-def refunds_concerned(before: Before, orders: DataFrame, customers: DataFrame) -> DataFrame:
-    """Refunds of the source whose order, or whose latest order before them, may be another: their `key`."""
-    stored = before.refunds.where(~F.col("refund_id").endswith(LINE_REFUND_ENDING))
-    aside = _aside(before, REFUNDS)
-    by_latest = stored.where(F.col("attribution") == BY_LATEST_ORDER).join(customers, "customer_id", "left_semi")
-    without_order = aside.where("order_id is null").join(customers, "customer_id", "left_semi")
-    return (
-        with_key(stored, "order_id", orders)
-        .select(key_of("refund_id"))
-        .unionByName(with_key(aside, "order_id", orders).select(key_of("row_key")))
-        .unionByName(by_latest.select(key_of("refund_id")))
-        .unionByName(without_order.select(key_of("row_key")))
+def refunds_naming(before: Before, orders: DataFrame) -> DataFrame:
+    """Refunds of the source that name some orders: their `key`. `orders` are keys."""
+    stored = before.refunds.where((F.col("attribution") == BY_ORDER_ID) & ~_is_of_lines("refund_id"))
+    named = with_key(stored, "order_id", orders).select(key_of("refund_id"))
+    return named.unionByName(with_key(_aside(before, REFUNDS), "order_id", orders).select(key_of("row_key")))
+
+
+def refunds_by_latest_order(before: Before) -> DataFrame:
+    """Refunds that went, or would go, to the latest order of their customer: `key`, `customer_id`, `row_date`."""
+    of = SOURCES[REFUNDS]
+    stored = before.refunds.where(F.col("attribution") == BY_LATEST_ORDER)
+    without_order = _aside(before, REFUNDS).where("order_id is null").unionByName(_aside(before, LINE_REFUNDS))
+    return stored.select(key_of(of.key), "customer_id", F.col(of.day).alias("row_date")).unionByName(
+        without_order.select(key_of("row_key"), "customer_id", "row_date")
     )
 
 
-def credit_notes_concerned(before: Before, customers: DataFrame) -> DataFrame:
-    """Orders of negative lines whose refund went, or may go, to the customer's latest order: their `key`."""
-    stored = before.refunds.where(F.col("refund_id").endswith(LINE_REFUND_ENDING))
-    by_latest = stored.where(F.col("attribution") == BY_LATEST_ORDER).join(customers, "customer_id", "left_semi")
-    order_id = F.expr(f"left(refund_id, length(refund_id) - {len(LINE_REFUND_ENDING)})")
-    aside = _aside(before, LINE_REFUNDS).join(customers, "customer_id", "left_semi")
-    return by_latest.select(order_id.alias(KEY)).unionByName(aside.select(key_of("order_id")))
+def with_another_latest_order(refunds: DataFrame, customers: DataFrame) -> DataFrame:
+    """Those of `refunds_by_latest_order` whose latest order may be another: their `key`.
+
+    `customers` are `customers_since`: what was refunded before the first order that changed still has its order.
+    """
+    is_after = F.col("row_date").isNull() | (F.col("row_date") >= F.col("since"))
+    return refunds.join(customers, "customer_id").where(is_after).select(KEY)
+
+
+def orders_of_line_refunds(refunds: DataFrame) -> DataFrame:
+    """The orders whose negative lines make some refunds: their `key`. `refunds` are keys, also others."""
+    order_id = F.expr(f"left({KEY}, length({KEY}) - {len(LINE_REFUND_ENDING)})")
+    return refunds.where(_is_of_lines(KEY)).select(order_id.alias(KEY))
+
+
+def refunded_otherwise(were: DataFrame, are: DataFrame) -> DataFrame:
+    """Orders whose refunds add up to another amount: `key`, `ordered_month`. Both are rows of `customer_refunds`."""
+    amounts = ("refund_amount", "cost_recovered_amount")
+    no_more = were.withColumns({name: -F.col(name) for name in amounts})
+    sums = are.unionByName(no_more).groupBy(key_of("order_id"), F.trunc("ordered_date", "month").alias("ordered_month"))
+    changed = sums.agg(*(F.sum(name).alias(name) for name in amounts))
+    return changed.where(" or ".join(f"{name} <> 0" for name in amounts)).select(KEY, "ordered_month")
 
 
 def within_months(instant: str, months: Sequence[dt.date | None], *, open_end: bool) -> Column | None:
-    """Whether an instant lies in some of the months, with two days to spare for time zones; None: anywhere.
+    """Whether an instant lies in some of the months, with days to spare for time zones; None: anywhere.
 
     With `open_end` also later: the lines of an order are known by its first day.
     """
@@ -182,10 +207,10 @@ def within_months(instant: str, months: Sequence[dt.date | None], *, open_end: b
         spans = [(spans[0][0], dt.date.max if open_end else spans[-1][1])]
     found = F.lit(False)
     for first, last in spans:
-        begin = F.lit(first - dt.timedelta(days=2)).cast("timestamp")
+        begin = F.lit(first - dt.timedelta(days=_SPARE_DAYS)).cast("timestamp")
         inside = F.col(instant) >= begin
         if last != dt.date.max:
-            inside = inside & (F.col(instant) < F.lit(last + dt.timedelta(days=3)).cast("timestamp"))
+            inside = inside & (F.col(instant) < F.lit(last + dt.timedelta(days=1 + _SPARE_DAYS)).cast("timestamp"))
         found = found | inside
     return found
 
@@ -212,17 +237,18 @@ def with_key(rows: DataFrame, column: str, keys: DataFrame) -> DataFrame:
     return rows.withColumn(KEY, key_of(column)).join(keys, KEY, "left_semi").drop(KEY)
 
 
-def first_changed_months(before_rows: DataFrame, now_rows: DataFrame) -> DataFrame:
+def first_changed_months(changes: DataFrame) -> DataFrame:
     """From which month on a customer's history is another. Grain: `customer_id`; `first_month`, `context_month`.
 
-    Both hold the customer's changed orders with their `ordered_month`, as they were and as they are. `context_month` is
-    a year earlier: from there on orders are read for trailing sums.
+    `changes` are orders that are another or were. `context_month` is a year earlier: from there on orders are read for
+    trailing sums.
     """
-    both = before_rows.select("customer_id", "ordered_month").unionByName(
-        now_rows.select("customer_id", "ordered_month")
-    )
-    first = both.groupBy("customer_id").agg(F.min("ordered_month").alias("first_month"))
+    first = changes.groupBy("customer_id").agg(F.min("ordered_month").alias("first_month"))
     return first.withColumn("context_month", F.add_months("first_month", -_A_YEAR))
+
+
+def _is_of_lines(column: str) -> Column:
+    return F.col(column).endswith(LINE_REFUND_ENDING)
 
 
 def _aside(before: Before, source_name: str) -> DataFrame:

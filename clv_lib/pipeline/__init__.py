@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 Clock = Callable[[], dt.datetime]
 _PINNED_AT_A_TIME = 4
 
-OPTIONAL_SOURCES: Mapping[str, str] = {
+_OPTIONAL_SOURCES: Mapping[str, str] = {
     "refunds": "no refunds are known, so values are before refunds",
     "customers": "no attributes are known; acquisition channels come from the first order alone",
     "customer_attributes_history": "attributes are those of today, also in the past",
@@ -89,6 +89,16 @@ class Outcome:
     publication: Publication
     verdict: Verdict | None
     progress: Progress
+
+
+def absent_sources(settings: Settings) -> list[str]:
+    """Which sources are not configured, and what is not known without each."""
+    configured = settings.sources.configured()
+    consequences = dict(_OPTIONAL_SOURCES)
+    if settings.sources.orders.grain == "line":
+        consequences["refunds"] = "what was given back is known by negative order lines alone"
+    missing = {name: text for name, text in consequences.items() if name not in configured}
+    return [f"source {name} is not configured: {text}" for name, text in missing.items()]
 
 
 def open_lake(spark: SparkSession, settings: Settings) -> Lake:
@@ -139,9 +149,8 @@ def run_all(
         _finish_publication(work.lake, before)
         return Outcome("unchanged", work.run, before, None, work.progress)
     refuse_older(work.run, before, allow_older=allow_older)
-    for name, consequence in OPTIONAL_SOURCES.items():
-        if name not in work.sources:
-            work.progress.note(f"source {name} is not configured: {consequence}")
+    for absent in absent_sources(settings):
+        work.progress.note(absent)
     _record_start(work, before)
     verdict = None
     for name in STEPS[:-1]:

@@ -66,6 +66,11 @@ def is_by_line(work: Workspace) -> bool:
     return work.settings.sources.orders.grain == "line"
 
 
+def has_refunds(work: Workspace) -> bool:
+    """Whether there can be refunds: of a source of their own, or of negative lines."""
+    return REFUNDS in work.sources or is_by_line(work)
+
+
 def required_orders(work: Workspace) -> DataFrame:
     """The mapped rows of the source orders."""
     mapped = work.mapped(ORDERS)
@@ -111,17 +116,21 @@ def rebuild(work: Workspace, rates: DataFrame | None) -> Workspace:
     orders = judge_orders(work, mapped, rates)
     refuse_no_rows(work, orders.rows)
     judged = judge_refunds(work, refunds, orders.rows, refunding.order_index(orders.orders), rates)
-    work = work.write_state(CUSTOMER_REFUNDS, judged.accepted(work))
+    # With one bucket a month is large enough for some files, and may be too large for one task.
+    filed = one_file_each if work.settings.silver.customer_buckets > 1 else in_order
+    work = work.write_state(CUSTOMER_REFUNDS, filed(judged.accepted(work), CUSTOMER_REFUNDS))
     stored_refunds = work.read(CUSTOMER_REFUNDS) if judged.parts else None
     valued = refunding.with_refunds(orders.accepted, stored_refunds)
     ordered = customer_orders(valued, work.settings.silver.customer_buckets)
-    work = work.write_state(CUSTOMER_ORDERS, ordered.sortWithinPartitions(*CUSTOMER_ORDERS.partition_by))
+    work = work.write_state(CUSTOMER_ORDERS, in_order(ordered, CUSTOMER_ORDERS))
     months = customer_months(work.read(CUSTOMER_ORDERS), work.read(CUSTOMER_REFUNDS))
-    # With one bucket a month is large enough for some files, and may be too large for one task.
-    is_gathered = work.settings.silver.customer_buckets > 1
-    in_order = months.sortWithinPartitions(*CUSTOMER_MONTHS.partition_by)
-    work = work.write_state(CUSTOMER_MONTHS, one_file_each(months, CUSTOMER_MONTHS) if is_gathered else in_order)
+    work = work.write_state(CUSTOMER_MONTHS, filed(months, CUSTOMER_MONTHS))
     return work.write_state(ROWS_PUT_ASIDE, put_aside(orders, judged))
+
+
+def in_order(rows: DataFrame, table: Table) -> DataFrame:
+    """Each task's rows by partition of the table, so that it writes one file at a time. Grain: kept."""
+    return rows.sortWithinPartitions(*table.partition_by)
 
 
 def one_file_each(rows: DataFrame, table: Table) -> DataFrame:
@@ -129,7 +138,7 @@ def one_file_each(rows: DataFrame, table: Table) -> DataFrame:
 
     What is grouped by customer lies in all tasks, and each would write a file for each month and bucket.
     """
-    return rows.repartition(*table.partition_by).sortWithinPartitions(*table.partition_by)
+    return in_order(rows.repartition(*table.partition_by), table)
 
 
 def put_aside(orders: JudgedOrders, refunds: JudgedRefunds) -> DataFrame:

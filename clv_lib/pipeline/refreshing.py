@@ -6,25 +6,22 @@ the histories of their customers again from the first month that changed. What i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.inputs import CONTRACTS
 from clv_lib.contracts.put_aside import ORDERS, REFUNDS, ROWS_PUT_ASIDE
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS, STATE_TABLES
 from clv_lib.errors import ClvError, ContractError, LakeError
-from clv_lib.lake import Pointer, TableDetail, Untraceable, changes_since, read_source, reported, table_detail
+from clv_lib.lake import Pointer, TableDetail, Untraceable, changes_since, reported, table_detail
 from clv_lib.orders import refresh as concern
-from clv_lib.orders.intake import LINE_KEY
-from clv_lib.orders.mapping import contract_expressions
 from clv_lib.pipeline.accounting import account_since, whole_account
-from clv_lib.pipeline.order_states import is_by_line, rebuild, required_orders, union
+from clv_lib.pipeline.following import Seen, by_files, concerned_ids
+from clv_lib.pipeline.order_states import is_by_line, rebuild, required_orders
 from clv_lib.pipeline.rates import SOURCE as RATES
 from clv_lib.pipeline.rates import rates_as_of
 from clv_lib.pipeline.replacing import Concerned, replace_states
-from clv_lib.pipeline.workspace import possible_rows
 from clv_lib.runs import FOLLOWED_SOURCES, Run, recorded
 
 if TYPE_CHECKING:
@@ -34,31 +31,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from clv_lib.pipeline.workspace import Workspace
-
-_MOST_STEPS = 5
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What changed in the sources since the run before: rows by source, and days with other exchange rates."""
-
-    rows: dict[str, DataFrame]
-    rates: DataFrame | None
-
-
-@dataclass(frozen=True)
-class Ids:
-    """Keys of some orders and of some refunds, kept, and how many they are."""
-
-    orders: DataFrame
-    refunds: DataFrame
-    order_count: int
-    refund_count: int
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """Orders and refunds."""
-        return self.order_count, self.refund_count
 
 
 def states_of_orders(work: Workspace, rates: DataFrame | None) -> tuple[Workspace, list[DataFrame]]:
@@ -151,7 +123,7 @@ def _refreshed(
     changed = [name for name in FOLLOWED_SOURCES if _is_changed(work, base, name)]
     rows = {name: _changes(work, base, name, tables[name]) for name in changed if name in concern.SOURCES}
     seen = Seen(rows, _changed_rates(work, base) if RATES in changed else None)
-    ids = _concerned(work, before, seen)
+    ids = concerned_ids(work, before, seen)
     untouched = {table.name: base.silver_versions[table.name] for table in STATE_TABLES}
     work = replace(work, run=replace(work.run, silver_versions={**work.run.silver_versions, **untouched}))
     if ids.sizes != (0, 0):
@@ -205,67 +177,6 @@ def _changed_rates(work: Workspace, base: Run) -> DataFrame | None:
         raise Untraceable(f"{RATES} cannot be read as they were") from error
 
 
-def _concerned(work: Workspace, before: concern.Before, seen: Seen) -> Ids:
-    """The orders and refunds that must be judged again.
-
-    An order concerns the refunds that name it, a refund its order; an order whose customer has refunds without one may
-    become or cease to be their latest order. This is followed until nothing is added.
-    """
-    (orders, order_count), (refunds, refund_count) = (_changed_keys(work, before, seen, one) for one in concern.SOURCES)
-    ids = Ids(orders, refunds, order_count, refund_count)
-    if ids.sizes == (0, 0) or (REFUNDS not in work.sources and not is_by_line(work)):
-        return ids
-    for _ in range(_MOST_STEPS):
-        sizes, ids = ids.sizes, _with_neighbours(work, before, seen, ids)
-        if ids.sizes == sizes:
-            return ids
-    raise Untraceable("the changed rows concern others in too long a chain")
-
-
-def _changed_keys(work: Workspace, before: concern.Before, seen: Seen, name: str) -> tuple[DataFrame, int]:
-    """Keys of the rows of a source that changed, that are not in the future any more, or that are converted anew."""
-    keys = concern.due(before, name, work.as_of)
-    if name in seen.rows:
-        keys = keys.unionByName(seen.rows[name].select(concern.key_of(concern.SOURCES[name].key)))
-    if seen.rates is not None:
-        keys = keys.unionByName(concern.converted_anew(before, name, seen.rates))
-    return work.keep_ids(keys.distinct())
-
-
-def _with_neighbours(work: Workspace, before: concern.Before, seen: Seen, ids: Ids) -> Ids:
-    changes, by_line = seen.rows.get(ORDERS), is_by_line(work)
-    found, refunds = [ids.orders], ids.refunds
-    if REFUNDS in work.sources:
-        found.append(concern.orders_named(before, refunds, seen.rows.get(REFUNDS)))
-    if by_line and _has_line_ids(work):
-        lines = required_orders(work).select("order_id", LINE_KEY)
-        found.append(concern.orders_sharing_lines(lines, ids.orders, changes))
-    orders, order_count = work.keep_ids(union(found).distinct())
-    customers, _ = work.keep_ids(concern.customers_of(_by_files(before, ORDERS, orders), orders, changes))
-    if by_line:
-        credited = concern.credit_notes_concerned(before, customers)
-        orders, order_count = work.keep_ids(orders.unionByName(credited).distinct())
-        refunds = refunds.unionByName(concern.refunds_of_orders(orders))
-    if REFUNDS in work.sources:
-        refunds = refunds.unionByName(concern.refunds_concerned(before, orders, customers))
-    refunds, refund_count = work.keep_ids(refunds.distinct())
-    return Ids(orders, refunds, order_count, refund_count)
-
-
-def _by_files(before: concern.Before, name: str, keys: DataFrame) -> concern.Before:
-    """Silver without the orders, or refunds, that can be none of the keys."""
-    column = concern.SOURCES[name].key
-    if name == ORDERS:
-        return replace(before, orders=possible_rows(before.orders, column, keys, concern.KEY))
-    return replace(before, refunds=possible_rows(before.refunds, column, keys, concern.KEY))
-
-
-def _has_line_ids(work: Workspace) -> bool:
-    pinned = work.sources[ORDERS]
-    raw = read_source(work.lake.spark, pinned)
-    return LINE_KEY in contract_expressions(raw, CONTRACTS[ORDERS], pinned.source.columns)
-
-
 def _rows(
     work: Workspace, before: concern.Before, seen: Seen, name: str, mapped: DataFrame, keys: DataFrame
 ) -> tuple[DataFrame, list[dt.date]]:
@@ -276,7 +187,7 @@ def _rows(
     """
     changes, of = seen.rows.get(name), concern.SOURCES[name]
     added = mapped.limit(0) if changes is None else concern.with_key(concern.added_rows(changes), of.key, keys)
-    possible = concern.known_rows(_by_files(before, name, keys), name)
+    possible = concern.known_rows(by_files(before, name, keys), name)
     known = work.keep_any(possible.join(keys, concern.KEY, "left_semi"))
     if known is None:
         return work.keep(added), []

@@ -17,6 +17,8 @@ from clv_lib.orders.history import SEEN_OF_EARLIER_ORDERS, customer_bucket, cust
 from clv_lib.orders.months import customer_months
 from clv_lib.pipeline.order_states import (
     JudgedOrders,
+    JudgedRefunds,
+    has_refunds,
     is_by_line,
     judge_orders,
     judge_refunds,
@@ -54,16 +56,13 @@ def replace_states(work: Workspace, before: concern.Before, concerned: Concerned
     orders = judge_orders(work, concerned.order_rows, rates)
     index = _index(work, before, concerned, orders)
     judged = judge_refunds(work, concerned.refund_rows, orders.rows, index, rates)
-    refunds = work.keep(judged.accepted(work))
-    refund_places = _places(CUSTOMER_REFUNDS, concern.with_key(before.refunds, "refund_id", concerned.refunds), refunds)
-    kept = concern.without(rows_in(before.refunds, CUSTOMER_REFUNDS, refund_places), "refund_id", concerned.refunds)
-    work = _replace(work, CUSTOMER_REFUNDS, kept.unionByName(refunds), refund_places)
+    work, refunds, refund_places = _replace_refunds(work, before, concerned, judged)
 
     aside = work.keep(put_aside(orders, judged))
-    was_aside = _of_concerned(before.aside, concerned, is_kept=False)
-    aside_places = _places(ROWS_PUT_ASIDE, was_aside, aside)
+    aside_places = _places(work, ROWS_PUT_ASIDE, _of_concerned(before.aside, concerned, is_kept=False), aside)
     kept = _of_concerned(rows_in(before.aside, ROWS_PUT_ASIDE, aside_places), concerned, is_kept=True)
-    work = _replace(work, ROWS_PUT_ASIDE, kept.unionByName(aside), aside_places)
+    again = rows_in(aside, ROWS_PUT_ASIDE, aside_places)
+    work = _replace(work, ROWS_PUT_ASIDE, kept.unionByName(again), aside_places)
 
     work, order_places = _replace_orders(work, before, concerned, orders, refunds)
     return _replace_months(work, order_places, refund_places)
@@ -101,42 +100,62 @@ def _of_concerned(aside: DataFrame, concerned: Concerned, *, is_kept: bool) -> D
     )
 
 
+def _replace_refunds(
+    work: Workspace, before: concern.Before, concerned: Concerned, judged: JudgedRefunds
+) -> tuple[Workspace, DataFrame | None, list[Row]]:
+    """Replace customer_refunds; returns the refunds concerned, None if there can be none, and the partitions."""
+    if not has_refunds(work):
+        return work, None, []
+    refunds = work.keep(judged.accepted(work))
+    were = concern.with_key(before.refunds, "refund_id", concerned.refunds)
+    places = _places(work, CUSTOMER_REFUNDS, were, refunds)
+    kept = concern.without(rows_in(before.refunds, CUSTOMER_REFUNDS, places), "refund_id", concerned.refunds)
+    again = rows_in(refunds, CUSTOMER_REFUNDS, places)
+    return _replace(work, CUSTOMER_REFUNDS, kept.unionByName(again), places), refunds, places
+
+
 def _replace_orders(
-    work: Workspace, before: concern.Before, concerned: Concerned, orders: JudgedOrders, refunds: DataFrame
+    work: Workspace, before: concern.Before, concerned: Concerned, orders: JudgedOrders, refunds: DataFrame | None
 ) -> tuple[Workspace, list[Row]]:
     """Replace customer_orders where histories change; returns the partitions."""
-    was_refunded = concern.with_key(before.refunds, "refund_id", concerned.refunds)
-    targets = was_refunded.select(concern.key_of("order_id")).unionByName(refunds.select(concern.key_of("order_id")))
-    others, other_count = work.keep_ids(targets.distinct().join(concerned.orders, concern.KEY, "left_anti"))
-    accepted, changed = orders.accepted, concerned.orders
-    if other_count:
-        revalued = concern.with_key(before.orders, "order_id", others).select(*accepted.columns)
-        unchanged_refunds = concern.without(before.refunds, "refund_id", concerned.refunds)
-        of_others = concern.with_key(unchanged_refunds, "order_id", others)
-        accepted, refunds = accepted.unionByName(revalued), refunds.unionByName(of_others)
-        changed, _ = work.keep_ids(changed.unionByName(others))
+    accepted, keys, months = orders.accepted, concerned.orders, concerned.order_months
+    others = None if refunds is None else _refunded_otherwise(work, before, concerned, refunds)
+    if others is not None:
+        keys, _ = work.keep_ids(keys.unionByName(others.select(concern.KEY)))
+        months = [*months, *(row["ordered_month"] for row in others.select("ordered_month").distinct().collect())]
+    lay = work.keep(concern.with_key(before.orders.where(F.col("ordered_month").isin(months)), "order_id", keys))
+    if others is not None:
+        accepted = accepted.unionByName(concern.with_key(lay, "order_id", others).select(*accepted.columns))
+    if refunds is not None:
+        stay = concern.without(before.refunds, "refund_id", concerned.refunds)
+        refunds = refunds.unionByName(concern.with_key(stay, "order_id", keys))
     valued = work.keep(refunding.with_refunds(accepted, refunds))
-    in_month = F.trunc("ordered_date", "month").alias("ordered_month")
-    columns = ("customer_id", *CUSTOMER_ORDERS.partition_by)
-    known = before.orders.where(F.col("ordered_month").isin(list(concerned.order_months)))
-    were = concern.with_key(known, "order_id", concerned.orders).select(*columns)
-    if other_count:  # they lie where they lay
-        bucket = customer_bucket(work.settings.silver.customer_buckets)
-        lay = concern.with_key(valued, "order_id", others).select("*", in_month, bucket)
-        were = were.unionByName(lay.select(*columns))
-    were = work.keep(were)
-    starts, count = work.keep_ids(concern.first_changed_months(were, valued.select("customer_id", in_month)))
+    buckets = work.settings.silver.customer_buckets
+    placed = valued.select("*", F.trunc("ordered_date", "month").alias("ordered_month"), customer_bucket(buckets))
+    changes = work.keep(concern.net_changes(placed, lay.select(*placed.columns)))
+    starts, count = work.keep_ids(concern.first_changed_months(changes))
     if not count:
         return work, []
-    histories = work.keep(_histories(work, before, valued, changed, starts))
-    places = _places(CUSTOMER_ORDERS, were, histories)
+    histories = work.keep(_histories(work, before, valued, keys, starts))
+    columns = CUSTOMER_ORDERS.partition_by
+    places = _distinct_places(CUSTOMER_ORDERS, changes.select(*columns).unionByName(histories.select(*columns)))
     rest = rows_in(before.orders, CUSTOMER_ORDERS, places).join(starts, "customer_id", "left")
     kept = rest.where("first_month is null or ordered_month < first_month").select(*CUSTOMER_ORDERS.columns)
     return _replace(work, CUSTOMER_ORDERS, kept.unionByName(histories), places), places
 
 
+def _refunded_otherwise(
+    work: Workspace, before: concern.Before, concerned: Concerned, refunds: DataFrame
+) -> DataFrame | None:
+    """`refunded_otherwise` of orders that are not judged again, kept; None if there are none."""
+    were = concern.with_key(before.refunds, "refund_id", concerned.refunds)
+    found = concern.refunded_otherwise(were, refunds).join(concerned.orders, concern.KEY, "left_anti")
+    others, count = work.keep_ids(found)
+    return others if count else None
+
+
 def _histories(
-    work: Workspace, before: concern.Before, valued: DataFrame, changed: DataFrame, starts: DataFrame
+    work: Workspace, before: concern.Before, valued: DataFrame, keys: DataFrame, starts: DataFrame
 ) -> DataFrame:
     """Contract `customer_orders` of the customers in `starts`, from their first changed month on.
 
@@ -152,13 +171,14 @@ def _histories(
     month, of_buckets = F.col("ordered_month"), F.col("customer_bucket").isin(span["buckets"])
     all_orders, all_months = before.orders.where(of_buckets), before.months.where(of_buckets)
     changing = all_orders.where(month >= F.lit(span["earliest_change"])).join(starts, "customer_id")
-    unchanged = concern.without(changing.where("ordered_month >= first_month"), "order_id", changed)
+    unchanged = concern.without(changing.where("ordered_month >= first_month"), "order_id", keys)
     in_span = (month >= F.lit(span["earliest_context"])) & (month < F.lit(span["latest_change"]))
     a_year = all_orders.where(in_span).select("ordered_month", *SEEN_OF_EARLIER_ORDERS).join(starts, "customer_id")
     a_year = a_year.where("ordered_month >= context_month and ordered_month < first_month")
     unread = {name: F.lit(None).cast(kind) for name, kind in valued.dtypes if name not in SEEN_OF_EARLIER_ORDERS}
     seen = a_year.withColumns(unread).select(*valued.columns)
-    orders = union([valued, unchanged.select(*valued.columns), seen])
+    since = valued.join(starts, "customer_id").where(F.trunc("ordered_date", "month") >= F.col("first_month"))
+    orders = union([since.select(*valued.columns), unchanged.select(*valued.columns), seen])
     earlier = all_months.where(F.col("month") < F.lit(span["latest_context"])).join(starts, "customer_id")
     earlier = earlier.where("month < context_month")
     rows = customer_orders(orders, work.settings.silver.customer_buckets, sums_before(earlier))
@@ -179,10 +199,14 @@ def _replace_months(work: Workspace, order_places: Sequence[Row], refund_places:
     return _replace(work, CUSTOMER_MONTHS, again, places)
 
 
-def _places(table: Table, were: DataFrame, are: DataFrame) -> list[Row]:
-    """The partitions in which rows lay or lie."""
+def _places(work: Workspace, table: Table, were: DataFrame, are: DataFrame) -> list[Row]:
+    """The partitions in which rows came, went or changed."""
+    return _distinct_places(table, work.keep(concern.net_changes(are, were)))
+
+
+def _distinct_places(table: Table, rows: DataFrame) -> list[Row]:
     columns = table.partition_by
-    return were.select(*columns).unionByName(are.select(*columns)).distinct().orderBy(*columns).collect()
+    return rows.select(*columns).distinct().orderBy(*columns).collect()
 
 
 def rows_in(rows: DataFrame, table: Table, places: Sequence[Row]) -> DataFrame:

@@ -225,13 +225,11 @@ def quality(spark: SparkSession) -> list[str]:
 
 def notes(settings: Settings, outcome: Outcome) -> list[str]:
     """What is absent and why; of a run that had nothing to do, the sources that are not configured."""
-    from clv_lib.pipeline import OPTIONAL_SOURCES
+    from clv_lib.pipeline import absent_sources
 
     texts = [text for text in outcome.progress.notes if not text.startswith(WARNING_MARK)]
     if outcome.status == "unchanged":
-        configured = settings.sources.configured()
-        missing = {name: text for name, text in OPTIONAL_SOURCES.items() if name not in configured}
-        texts += [f"source {name} is not configured: {text}" for name, text in missing.items()]
+        texts += absent_sources(settings)
     if not texts:
         return []
     return ["Absent, and why", *(line for text in texts for line in wrapped(text, "  - "))]

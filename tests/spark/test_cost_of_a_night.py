@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, STATE_TABLES
+from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, CUSTOMER_REFUNDS, STATE_TABLES
 from tests.spark.counted_work import Work, counted_work
-from tests.spark.nights import Shop, later, order
+from tests.spark.nights import Shop, assert_same, later, order
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -65,3 +65,28 @@ def test_a_night_costs_what_changed(spark: SparkSession, tmp_path: Path) -> None
     assert counted.rows["customer_orders"] <= 1.5 * len(bought)
     assert counted.rows["customer_months"] <= 3 * of_a_month + PEEPED
     assert counted.jobs <= 125
+
+
+@pytest.mark.long
+def test_refunds_of_before_are_not_concerned_by_what_comes_after(spark: SparkSession, tmp_path: Path) -> None:
+    """Credit notes name no order: each belongs to the latest order before it, which later orders do not change."""
+    shop = Shop(spark, tmp_path, ("orders",), options={"orders": ", grain: line", "buckets": BUCKETS})
+    sold = [order(100 * c + n, f"c{c}", day) for c in range(8) for n, day in enumerate(MONTHS[12:])]
+    given = [order(5000 + c, f"c{c}", f"2022-{1 + c:02}-20", "-2") for c in range(8)]
+    shop.insert("orders", [line | {"updated_at": None} for line in (*sold, *given)])
+    first = shop.night(DAY)
+
+    new = [order(9001, "c1", "2024-01-02"), order(9002, "c2", "2024-01-02", "-3"), order(9003, "c3", "2024-01-02")]
+    shop.insert("orders", [line | {"updated_at": None} for line in new])
+    # Written again by the source, and nothing that counts is another.
+    shop.update("orders", {"updated_at": "'2024-01-02T09:00:00Z'"}, "order_id in ('o405', 'o5006')")
+    busy = shop.night(later(DAY, 2))
+    assert busy.run.refreshed_from == first.run.run_id
+    bucket = {row["customer_id"]: row["customer_bucket"] for row in busy.read(CUSTOMER_MONTHS).collect()}
+    places = {(str(at["ordered_month"])[:7], at["customer_bucket"]) for at in busy.replaced[CUSTOMER_ORDERS.name]}
+    # The latest order of c2 is of December, and that of before stays with the refund of before.
+    assert places == {("2024-01", bucket["c1"]), ("2024-01", bucket["c3"]), ("2023-12", bucket["c2"])}
+    assert [str(at["refunded_month"])[:7] for at in busy.replaced[CUSTOMER_REFUNDS.name]] == ["2024-01"]
+    refunded = {row["order_id"]: row["refund_amount"] for row in busy.read(CUSTOMER_REFUNDS).collect()}
+    assert refunded["o223"] == 3 and refunded["o202"] == 2 and len(refunded) == 9
+    assert_same(busy, shop.rebuilt(later(DAY, 2)))

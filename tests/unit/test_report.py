@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import Row
 
 from clv_lib.lake import Publication
-from clv_lib.pipeline import Outcome
+from clv_lib.pipeline import Outcome, absent_sources
 from clv_lib.pipeline.progress import Progress, StepRecord
 from clv_lib.report.acquisition import ltv_to_cac, maximum_cac, quotient
 from clv_lib.report.customers import customers
@@ -199,6 +199,16 @@ def test_a_run_that_had_nothing_to_do_names_the_missing_sources(settings: Settin
     text = "\n".join(notes(settings, outcome("unchanged")))
     assert "source marketing_spend is not configured" in text
     assert "source refunds" not in text
+
+
+def test_refunds_are_known_by_negative_lines() -> None:
+    text = "lake: ./lake\nreporting: {currency: GBP}\nsources: {orders: {table: ./orders, grain: line}}"
+    by_line, by_order = (
+        absent_sources(load_settings(None, text=one).settings) for one in (text, text.replace("line}", "order}"))
+    )
+    said = [next(one for one in absent if "source refunds" in one) for absent in (by_line, by_order)]
+    assert "by negative order lines alone" in said[0]
+    assert "values are before refunds" in said[1]
 
 
 def test_nothing_absent_is_no_block(settings: Settings) -> None:
