@@ -16,9 +16,10 @@ PYTEST_ARGS ?=
 ORDERS ?= 1000000
 CUSTOMERS ?= 1000000
 # Buckets of customers in silver for `make bench-nights`; with SKEWED=yes one customer has a tenth of the orders, and one
-# month half of them.
+# month half of them; with REFUNDS=yes a tenth of them is refunded.
 BUCKETS ?= 4
 SKEWED ?=
+REFUNDS ?=
 # With MORE_CUSTOMERS=10000000 `make bench-models` fits as many too, without a peer.
 MORE_CUSTOMERS ?= 0
 # The data set Online Retail as CSV, for `make test-retail` and `make accuracy-study`; without it the latter keeps its table.
@@ -119,7 +120,7 @@ bench-models: setup $(DEV_DONE) ## Measure fits and scoring beside lifetimes and
 
 .PHONY: bench-nights
 bench-nights: setup $(DEV_DONE) ## Measure silver of a night with one new day beside making it anew (minutes)
-	$(BIN)/python -m tests.benchmarks.run nights --orders $(ORDERS) --buckets $(BUCKETS) $(if $(SKEWED),--skewed)
+	$(BIN)/python -m tests.benchmarks.run nights --orders $(ORDERS) --buckets $(BUCKETS) $(if $(SKEWED),--skewed) $(if $(REFUNDS),--refunds)
 
 .PHONY: coverage-study
 coverage-study: setup $(DEV_DONE) ## Simulate how often intervals hold; writes docs/coverage.md

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KEY = "key"
 CHANGE = "change_count"
+_NAMES_ITS_ORDER = f"attribution = '{BY_ORDER_ID}'"
 _A_YEAR = 12
 _MOST_RANGES = 24
 _SPARE_DAYS = 2
@@ -145,7 +146,7 @@ def customers_since(before: Before, orders: DataFrame, changes: DataFrame | None
 
 def orders_named(before: Before, refunds: DataFrame, changes: DataFrame | None) -> DataFrame:
     """Orders that some refunds name, then and now: their `key`. `refunds` are keys."""
-    stored = with_key(before.refunds, "refund_id", refunds).select("order_id")
+    stored = with_key(before.refunds.where(_NAMES_ITS_ORDER), "refund_id", refunds).select("order_id")
     aside = with_key(_aside(before, REFUNDS), "row_key", refunds).select("order_id")
     named = stored.unionByName(aside)
     if changes is not None:
@@ -155,7 +156,7 @@ def orders_named(before: Before, refunds: DataFrame, changes: DataFrame | None) 
 
 def refunds_naming(before: Before, orders: DataFrame) -> DataFrame:
     """Refunds of the source that name some orders: their `key`. `orders` are keys."""
-    stored = before.refunds.where((F.col("attribution") == BY_ORDER_ID) & ~_is_of_lines("refund_id"))
+    stored = before.refunds.where(_NAMES_ITS_ORDER).where(~_is_of_lines("refund_id"))
     named = with_key(stored, "order_id", orders).select(key_of("refund_id"))
     return named.unionByName(with_key(_aside(before, REFUNDS), "order_id", orders).select(key_of("row_key")))
 

@@ -17,7 +17,7 @@ from clv_lib.pipeline.read_back import NOTHING_AUDITED, Audited, audited_before,
 from clv_lib.settings import load_settings
 from tests.benchmarks.events import Work, show_work, work_by_step
 from tests.benchmarks.measuring import heading, session
-from tests.benchmarks.pipeline import AS_OF, SETTINGS, generated_orders, skewed
+from tests.benchmarks.pipeline import AS_OF, SETTINGS, generated_orders, refunds_of, skewed
 from tests.spark.nights import publish_silver, taken_in
 
 if TYPE_CHECKING:
@@ -42,33 +42,42 @@ class Night:
     whole_audit_seconds: float
 
 
-def measure(folder: Path, count: int, buckets: int, *, is_skewed: bool) -> None:
+def measure(folder: Path, count: int, buckets: int, *, is_skewed: bool, with_refunds: bool) -> None:
     """Generate about `count` orders of three years and print what the intake of some nights costs."""
-    settings = load_settings(
-        None, text=SETTINGS.format(folder=folder) + f"silver: {{customer_buckets: {buckets}}}", environ={}
-    ).settings
+    text = SETTINGS.format(folder=folder) + (f"  refunds: {{table: {folder}/refunds}}\n" if with_refunds else "")
+    settings = load_settings(None, text=f"{text}silver: {{customer_buckets: {buckets}}}", environ={}).settings
     spark = session(folder)
     orders = skewed(generated_orders(spark, count)) if is_skewed else generated_orders(spark, count)
-    before = orders.where(f"ordered_at < timestamp'{AS_OF}'").repartitionByRange(_FILES, "ordered_at")
-    _append(before.sortWithinPartitions("ordered_at"), folder)
+    tables = {"orders": (orders, "ordered_at")}
+    if with_refunds:
+        tables["refunds"] = (refunds_of(orders), "refunded_at")
+    for name, (rows, instant) in tables.items():
+        before = rows.where(f"{instant} < timestamp'{AS_OF}'").repartitionByRange(_FILES, instant)
+        _append(before.sortWithinPartitions(instant), folder / name)
     written = spark.read.format("delta").load(str(folder / "orders")).count()
     how = "a tenth of them by one customer, half in one month" if is_skewed else "of three years"
+    how += ", a tenth of them refunded" if with_refunds else ""
     heading(f"{written:,} orders, {how}, {buckets} buckets of customers")
     yesterday = AS_OF - dt.timedelta(days=1)
     nights = [_night(spark, settings, "all read anew", yesterday)]
-    new = orders.where(f"ordered_at >= timestamp'{AS_OF}'").coalesce(1)
-    _append(new, folder)
+    for name, (rows, instant) in tables.items():
+        of_day = f"{instant} >= timestamp'{AS_OF}' and {instant} < timestamp'{AS_OF + dt.timedelta(days=1)}'"
+        _append(rows.where(of_day).coalesce(1), folder / name)
     nights.append(_night(spark, settings, "one new day", AS_OF))
     nights.append(_night(spark, settings, "a quiet day", AS_OF + dt.timedelta(days=1)))
-    late = new.limit(1).selectExpr(
-        "'late' as order_id",
-        "customer_id",
-        f"timestamp'{_LATE} 12:00:00' as ordered_at",
-        "net_amount",
-        "cost_amount",
-        "channel",
+    late = (
+        orders.where(f"ordered_at >= timestamp'{AS_OF}'")
+        .limit(1)
+        .selectExpr(
+            "'late' as order_id",
+            "customer_id",
+            f"timestamp'{_LATE} 12:00:00' as ordered_at",
+            "net_amount",
+            "cost_amount",
+            "channel",
+        )
     )
-    _append(late, folder)
+    _append(late, folder / "orders")
     nights.append(_night(spark, settings, "one order of two years ago", AS_OF + dt.timedelta(days=2)))
     heading("Seconds of the intake, and its share of the time to read all anew")
     for night in nights:
@@ -83,8 +92,8 @@ def measure(folder: Path, count: int, buckets: int, *, is_skewed: bool) -> None:
     show_work(found)
 
 
-def _append(rows: DataFrame, folder: Path) -> None:
-    rows.write.format("delta").mode("append").save(str(folder / "orders"))
+def _append(rows: DataFrame, table: Path) -> None:
+    rows.write.format("delta").mode("append").save(str(table))
 
 
 def _night(spark: SparkSession, settings: Settings, name: str, as_of: dt.date) -> Night:

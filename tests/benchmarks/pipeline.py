@@ -157,6 +157,22 @@ def skewed(orders: DataFrame) -> DataFrame:
     )
 
 
+def refunds_of(orders: DataFrame) -> DataFrame:
+    """Refunds of a tenth of the orders within six weeks, a third of the money each; grain: refund.
+
+    A tenth of them names no order, and belongs to the customer's latest.
+    """
+    given = orders.where("pmod(xxhash64(order_id, 3), 10) = 0")
+    after = "make_dt_interval(pmod(xxhash64(order_id, 4), 42), pmod(xxhash64(order_id, 5), 24))"
+    return given.selectExpr(
+        "concat('r', order_id) as refund_id",
+        "if(pmod(xxhash64(order_id, 6), 10) = 0, null, order_id) as order_id",
+        "customer_id",
+        f"ordered_at + {after} as refunded_at",
+        "cast(net_amount / 3 as decimal(18,4)) as refund_amount",
+    )
+
+
 def _uniform(columns: str, salt: int) -> str:
     """A number above 0 and below 1 that hashes to the columns."""
     return f"((pmod(xxhash64({columns}, {salt}), {_PRIME}) + 0.5D) / {_PRIME}D)"

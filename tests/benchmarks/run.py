@@ -23,7 +23,8 @@ def main() -> None:
         pipeline.measure(folder, arguments.orders)
         return
     if arguments.what == "nights":
-        nights.measure(folder, arguments.orders, arguments.buckets, is_skewed=arguments.skewed)
+        how = {"is_skewed": arguments.skewed, "with_refunds": arguments.refunds}
+        nights.measure(folder, arguments.orders, arguments.buckets, **how)
         return
     if arguments.what == "gold":
         gold.measure(folder, arguments.customers)
@@ -45,6 +46,7 @@ def _arguments() -> argparse.Namespace:
     every.add_argument("--orders", type=int, default=1_000_000, help="orders to generate, roughly")
     every.add_argument("--buckets", type=int, default=4, help="buckets of customers in silver")
     every.add_argument("--skewed", action="store_true", help="a tenth of the orders by one customer, half in one month")
+    every.add_argument("--refunds", action="store_true", help="a tenth of the orders are refunded within six weeks")
     every.add_argument("--folder", type=Path, default=Path("build/bench/nights"), help="emptied first")
     tables = what.add_parser("gold", help="the steps after the intake, from customer_months without orders")
     tables.add_argument("--customers", type=int, default=1_000_000, help="customers with an order")
