@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clv_lib.periods import DAYS_PER_MONTH
 from clv_lib.report.text import amount, count, labelled, percent
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ def staying(row: Row) -> str:
     if row["survival_12_months"] is not None:
         parts.append(f"{percent(row['survival_12_months'], 0)} stay 12 months")
     if row["hazard_status"] == "ok":
-        early, late = (percent(row[f"{period}_monthly_hazard"]) for period in ("early", "late"))
-        parts.append(f"risk {early} a month in the first year of risk, {late} later")
+        parts.append(f"risk {percent(row['early_monthly_hazard'])} a month in the first year of risk, {_later(row)}")
     return "; ".join(parts)
+
+
+def _later(row: Row) -> str:
+    """The risk after the first year; where nobody churned then, in how much time that was seen."""
+    if row["late_churned_customer_count"]:
+        return f"{percent(row['late_monthly_hazard'])} later"
+    return f"none seen later in {count(round(row['late_exposure_days'] / DAYS_PER_MONTH), 'customer-month')}"

@@ -27,6 +27,8 @@ def row(**changes: Any) -> Row:
         "survival_12_months": 0.614,
         "early_monthly_hazard": Decimal("0.0512"),
         "late_monthly_hazard": Decimal("0.021"),
+        "late_churned_customer_count": 12,
+        "late_exposure_days": 17393,
         "hazard_status": "ok",
     }
     return Row(**{**known, **changes})
@@ -49,6 +51,10 @@ def test_survival_says_how_far_it_was_seen() -> None:
     assert staying(row()) == (
         "14.2 (13.9-14.5) of the first 30 months on average before the first churn; 61 % stay 12 months;"
         " risk 5.1 % a month in the first year of risk, 2.1 % later"
+    )
+    unknown = row(late_churned_customer_count=0, late_monthly_hazard=Decimal(0), late_exposure_days=700)
+    assert staying(unknown).endswith(
+        "; risk 5.1 % a month in the first year of risk, none seen later in 23 customer-months"
     )
     young = row(restricted_mean_months_lower=None, survival_12_months=None, hazard_status="early_only")
     assert staying(young) == "14.2 of the first 30 months on average before the first churn"
