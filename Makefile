@@ -67,7 +67,7 @@ test: setup $(DEV_DONE) ## Run the tests but those of `make test-long` (15 minut
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-long
-test-long: setup $(DEV_DONE) ## Run the six tests of a minute or more that `make test` leaves out (10 minutes)
+test-long: setup $(DEV_DONE) ## Run the seven tests of a minute or more that `make test` leaves out (10 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m long $(PYTEST_ARGS)
 
 .PHONY: test-nights

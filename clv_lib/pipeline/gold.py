@@ -41,7 +41,7 @@ from clv_lib.pipeline.rates import exchange_rates
 from clv_lib.pipeline.states import customers_as_of, scored_rfm
 from clv_lib.pipeline.workspace import at_once
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
-from clv_lib.segments.membership import customer_segments
+from clv_lib.segments.membership import customer_segments, types_without_values
 from clv_lib.segments.membership import segments as listed_segments
 from clv_lib.segments.rfm_rules import RULE_SETS, named_codes
 from clv_lib.settings.segments import CohortSegments
@@ -80,6 +80,11 @@ def segments(work: Workspace) -> Workspace:
     known, smallest = attributes(work, work.as_of), work.settings.small_segments.minimum_customers
     work.write(CUSTOMER_SEGMENTS, customer_segments(metrics, rfm, known, types, work.as_of, smallest))
     work.write(SEGMENTS, listed_segments(work.read(CUSTOMER_SEGMENTS), types, work.as_of, smallest))
+    for row in types_without_values(work.read(SEGMENTS), types).collect():
+        work.progress.note(
+            f"segment type {row['segment_type']}: no customer with orders has a value. If the source has some, its"
+            " customer_id is written otherwise than that of orders: map both to the same text (sources.NAME.columns)"
+        )
     return work
 
 

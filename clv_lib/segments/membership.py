@@ -14,7 +14,13 @@ from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENTS
 from clv_lib.errors import ConfigurationError
 from clv_lib.segments.definitions import ALL, definition, segment_name, source_of
 from clv_lib.segments.suppression import small_segments_together, suppression
-from clv_lib.settings.segments import SUPPRESSED_SEGMENT, UNKNOWN_SEGMENT, SegmentType, SqlSegments
+from clv_lib.settings.segments import (
+    SUPPRESSED_SEGMENT,
+    UNKNOWN_SEGMENT,
+    AttributeSegments,
+    SegmentType,
+    SqlSegments,
+)
 
 _EVERY_CUSTOMER = "Every customer with an order."
 
@@ -62,6 +68,14 @@ def segments(
     is_shared = (F.col("segment_name") == SUPPRESSED_SEGMENT) & F.lit(minimum_customers > 0)
     text = F.when(is_shared, suppression(minimum_customers)).otherwise(text_of_type[F.col("segment_type")])
     return counted.withColumns({"definition": text, "as_of_date": F.lit(as_of)}).select(*SEGMENTS.columns)
+
+
+def types_without_values(listed: DataFrame, segment_types: Sequence[SegmentType]) -> DataFrame:
+    """Types by attribute in which every customer is unknown, of `segments`. Grain: type, column `segment_type`."""
+    by_attribute = [kind.name for kind in segment_types if isinstance(kind, AttributeSegments)]
+    known = listed.where(F.col("segment_type").isin(by_attribute)).groupBy("segment_type")
+    is_known = F.max(F.col("segment_name") != UNKNOWN_SEGMENT).alias("is_known")
+    return known.agg(is_known).where("not is_known").select("segment_type").orderBy("segment_type")
 
 
 def _column(kind: SegmentType) -> str:

@@ -53,10 +53,10 @@ def test_statuses_of_orders_that_count_are_told(spark: SparkSession, tmp_path: P
     assert "Delivered, NULL, unavailable count; Cancelled, canceled kept apart (orders.exclude_statuses)" in found.found
 
 
-def tried(shop: Shop, sources: str) -> doctor.Check:
-    """The check of the source orders alone."""
+def tried(shop: Shop, sources: str, name: str = "orders") -> doctor.Check:
+    """The check of one source alone."""
     text = f"lake: FOLDER/lake\nreporting: {{currency: GBP}}\nsources:\n{sources}".replace("FOLDER", str(shop.folder))
-    return source_check(shop.spark, "orders", load_settings(None, text=text, environ={}).settings)
+    return source_check(shop.spark, name, load_settings(None, text=text, environ={}).settings)
 
 
 @pytest.mark.parametrize(("bad", "status"), [(1, doctor.OK), (10, doctor.WARN), (100, doctor.FAIL)])
@@ -77,6 +77,59 @@ def test_rows_that_would_be_quarantined_are_counted(bad: int, status: str, spark
     assert ("clv contract orders" in found.next_step) == (status != doctor.OK)
     rated = tried(shop, "  orders: {table: FOLDER/orders}\n  exchange_rates: {table: FOLDER/exchange_rates}")
     assert "no_exchange_rate" not in rated.found, "rates that are a source are not tried"
+
+
+OTHER_SOURCES = {
+    "refunds": (
+        {"refund_id": "r1", "order_id": "o1", "refunded_at": "2024-01-06", "refund_amount": "1"},
+        {"refund_amount": "-1"},
+        "negative_refund",
+    ),
+    "marketing_spend": (
+        {"spend_date": "2024-01-06", "channel": "search", "spend_amount": "5"},
+        {"spend_date": "January"},
+        "unreadable_spend_date",
+    ),
+    "subscriptions": (
+        {
+            "subscription_period_id": "s1", "customer_id": "c1", "billing_interval": "month",
+            "recurring_amount": "9", "started_date": "2024-01-01", "ended_date": None,
+        },
+        {"billing_interval": "fortnight"},
+        "unknown_interval",
+    ),
+    "customer_attributes_history": (
+        {
+            "customer_id": "c1", "attribute_name": "Region", "attribute_value": "north",
+            "valid_from_date": "2024-01-01", "valid_to_date": None,
+        },
+        {"attribute_name": "shoe_size"},
+        "unknown_attribute",
+    ),
+    "customer_acquisitions": (
+        {"customer_id": "c1", "attribution_model": "linear", "channel": "search", "credit": "0.5"},
+        {"credit": "half"},
+        "unreadable_credit",
+    ),
+    "experiment_assignments": (
+        {"experiment_id": "e1", "variant": "control", "customer_id": "c1", "assigned_at": "2024-01-06"},
+        {"variant": None},
+        "null_variant",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHER_SOURCES)
+def test_rows_of_each_source_are_tried(name: str, shop: Shop) -> None:
+    sound, broken, reason = OTHER_SOURCES[name]
+    shop.insert(name, [sound])
+    sources = f"  orders: {{table: FOLDER/orders}}\n  {name}: {{table: FOLDER/{name}}}"
+    assert tried(shop, sources, name).status == doctor.OK
+    shop.insert(name, [sound | broken])
+    found = tried(shop, sources, name)
+    assert found.status == doctor.FAIL
+    assert found.found.endswith(f"of its first 2 rows 1 break a rule and would be quarantined: {reason} 1")
+    assert f"sources.{name}.columns" in found.next_step
 
 
 def test_sql_that_fails_on_some_row_is_found_before_a_run(shop: Shop) -> None:

@@ -19,7 +19,7 @@ from clv_lib.customers.rfm import customer_rfm, cut_values, rfm_thresholds
 from clv_lib.errors import ConfigurationError
 from clv_lib.orders.attribute_history import with_history_dispositions
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
-from clv_lib.segments.membership import customer_segments, segments
+from clv_lib.segments.membership import customer_segments, segments, types_without_values
 from clv_lib.segments.rfm_rules import RULE_SETS, rfm_segment
 from clv_lib.segments.suppression import small_segments_together
 from clv_lib.settings.segments import AttributeSegments, RfmSegments, SegmentType, SqlSegments, default_segments
@@ -108,6 +108,18 @@ def test_sizes_of_a_type_add_up_to_all_customers(metrics: DataFrame, rfm: DataFr
     assert by_id["cohort:2024-01"].customer_count == 2
     assert "large: lifetime_order_count >= 10" in by_id["size:some"].definition
     assert all(row.definition for row in rows)
+
+
+def test_types_whose_customers_are_all_unknown_are_found(
+    spark: SparkSession, metrics: DataFrame, rfm: DataFrame
+) -> None:
+    """As where one source writes 7 and the other 7.0 for the same customer."""
+    region = AttributeSegments(type="attribute", name="area", column="region")
+    kinds: list[SegmentType] = [CUSTOMER_TYPE, region, *default_segments()]
+    for customers, expected in (("a", ["area"]), ("a.0", ["area", "customer_type"])):
+        known = spark.createDataFrame([(customers, "company", " ")], CUSTOMERS)
+        listed = segments(customer_segments(metrics, rfm, known, kinds, AS_OF), kinds, AS_OF)
+        assert [row.segment_type for row in types_without_values(listed, kinds).collect()] == expected
 
 
 def test_attribute_types_need_the_customers_source(metrics: DataFrame, rfm: DataFrame) -> None:
