@@ -155,11 +155,12 @@ def _spark_checks(settings: Settings | None) -> Iterator[Check]:
         yield Check(OK, "Spark", f"{spark.version}, {spark.conf.get('spark.master', '') or 'platform'}")
         yield guarded("Python of the workers", lambda: _workers(spark))
         yield guarded("time zone", lambda: _time_zone(spark, settings))
-        yield clock_check(dt.datetime.now(dt.timezone.utc), None)
+        now = dt.datetime.now(dt.timezone.utc)
+        yield clock_check(now, None)
         if settings is not None:
             yield guarded("lake", lambda: _lake(spark, settings))
             for name in settings.sources.configured():
-                yield guarded(f"source {name}", partial(source_check, spark, name, settings))
+                yield guarded(f"source {name}", partial(source_check, spark, name, settings, now.date()))
     finally:
         if not joined:
             spark.stop()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from clv_lib.contracts.inputs import CONTRACTS, NO_EXCHANGE_RATE, acquisition_rules, counted_reason
+from clv_lib.contracts.inputs import NO_EXCHANGE_RATE, acquisition_rules, counted_reason
 from clv_lib.doctor.checks import FAIL, WARN, Check
 from clv_lib.errors import ContractError
 from clv_lib.experiments.assignments import accountable_assignments, judged_assignments
@@ -17,9 +17,12 @@ from clv_lib.orders.acquisitions import uncosted
 from clv_lib.orders.attribute_history import with_history_dispositions
 from clv_lib.orders.disposition import is_cancelled, with_broken_rules
 from clv_lib.orders.intake import judged_orders
-from clv_lib.orders.mapping import map_source
 from clv_lib.orders.refunds import judged_refunds
 from clv_lib.orders.spend import judged_spend
+from clv_lib.pipeline.plans import SOURCE as PLANS
+from clv_lib.pipeline.plans import plan_after
+from clv_lib.pipeline.rates import SOURCE as RATES
+from clv_lib.pipeline.rates import refuse_bad_rates
 from clv_lib.recurring.subscription_periods import judged_periods
 
 if TYPE_CHECKING:
@@ -59,18 +62,22 @@ class Tried:
     rows: int
 
 
-def tried_rows(raw: DataFrame, name: str, settings: Settings) -> list[Tried]:
-    """Rows of a source as a run would judge them, counted in one job; none where rows are not judged.
+def refuse_unusable(mapped: DataFrame, name: str, table: str, today: dt.date) -> None:
+    """ContractError where a run would be refused for a bad row of exchange rates, or of the plans from today on."""
+    if name == RATES:
+        refuse_bad_rates(mapped, table)
+    if name == PLANS:
+        plan_after(mapped, today, table)
+
+
+def tried_rows(mapped: DataFrame, name: str, settings: Settings) -> list[Tried]:
+    """Mapped rows of a source as a run would judge them, counted in one job; none where rows are not judged.
 
     What only other rows show is not looked for: versions that contradict each other, the order of a refund, credits
     that do not add up. Nor are rates of exchange, where they are a source.
     """
     if name not in _JUDGED:
         return []
-    source, reporting = settings.sources.configured()[name], settings.reporting
-    mapped = map_source(
-        raw, CONTRACTS[name], source.columns, currency=reporting.currency, time_zone=reporting.time_zone
-    )
     judged = _JUDGED[name](mapped, settings)
     status, is_apart = F.lit(""), F.lit(False)
     if name == "orders":

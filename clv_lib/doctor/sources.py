@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts.inputs import CONTRACTS
 from clv_lib.doctor.checks import OK, WARN, Check, failed
-from clv_lib.doctor.judging import ROWS_TO_TRY, statuses, tried_rows, with_broken_rules_told
+from clv_lib.doctor.judging import ROWS_TO_TRY, refuse_unusable, statuses, tried_rows, with_broken_rules_told
 from clv_lib.lake import pin_source, read_source
 from clv_lib.lake.failing_columns import failing_columns
-from clv_lib.orders.mapping import contract_expressions
+from clv_lib.orders.mapping import contract_expressions, map_source
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from clv_lib.settings import Settings
 
 
-def source_check(spark: SparkSession, name: str, settings: Settings) -> Check:
+def source_check(spark: SparkSession, name: str, settings: Settings, today: dt.date) -> Check:
     """Open the source at its version, check it against the contract, and try its first rows."""
     source, what = settings.sources.configured()[name], f"source {name}"
     pinned = pin_source(spark, name, source)
@@ -32,7 +33,12 @@ def source_check(spark: SparkSession, name: str, settings: Settings) -> Check:
         return failed(what, failing)
     absent = [column for column in CONTRACTS[name].columns if column not in offered]
     found = f"{place} fits the contract" + (f"; not offered: {', '.join(absent)}" if absent else "")
-    tried = tried_rows(first, name, settings)
+    reporting = settings.reporting
+    mapped = map_source(
+        first, CONTRACTS[name], source.columns, currency=reporting.currency, time_zone=reporting.time_zone
+    )
+    refuse_unusable(mapped, name, source.table, today)
+    tried = tried_rows(mapped, name, settings)
     if "order_status" in offered:
         found += f"\n{statuses(tried)}"
     return with_broken_rules_told(Check(OK, what, found), name, tried, settings)

@@ -171,13 +171,15 @@ def refunds_by_latest_order(before: Before) -> DataFrame:
     )
 
 
-def with_another_latest_order(refunds: DataFrame, customers: DataFrame) -> DataFrame:
+def with_another_latest_order(refunds: DataFrame, customers: DataFrame, earliest: dt.date | None) -> DataFrame:
     """Those of `refunds_by_latest_order` whose latest order may be another: their `key`.
 
     `customers` are `customers_since`: what was refunded before the first order that changed still has its order.
+    `earliest` is the first of their days, so that files of before are not read.
     """
+    may_be = refunds.where(F.col("row_date").isNull() | (F.col("row_date") >= F.lit(earliest)))
     is_after = F.col("row_date").isNull() | (F.col("row_date") >= F.col("since"))
-    return refunds.join(customers, "customer_id").where(is_after).select(KEY)
+    return may_be.join(customers, "customer_id").where(is_after).select(KEY)
 
 
 def orders_of_line_refunds(refunds: DataFrame) -> DataFrame:

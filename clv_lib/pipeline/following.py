@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from clv_lib.contracts.inputs import CONTRACTS
 from clv_lib.contracts.put_aside import ORDERS, REFUNDS
 from clv_lib.lake import Untraceable, read_source
@@ -84,15 +86,15 @@ def _changed_keys(work: Workspace, before: concern.Before, seen: Seen, name: str
 
 def _with_moved_refunds(work: Workspace, before: concern.Before, seen: Seen, ids: Ids) -> Ids:
     """The ids, and the refunds whose latest order may be another since these orders changed."""
-    by_latest = work.keep_any(concern.refunds_by_latest_order(before))
-    if by_latest is None:
+    by_latest = concern.refunds_by_latest_order(before)
+    if by_latest.isEmpty():
         return ids
     changes = seen.rows.get(ORDERS)
-    orders, order_count = work.keep_ids(union([ids.orders, *_sharing_lines(work, ids.orders, seen)]).distinct())
+    orders, _ = work.keep_ids(union([ids.orders, *_sharing_lines(work, ids.orders, seen)]).distinct())
     customers, _ = work.keep_ids(concern.customers_since(by_files(before, ORDERS, orders), orders, changes))
-    moved = concern.with_another_latest_order(by_latest, customers)
+    moved = concern.with_another_latest_order(by_latest, customers, customers.agg(F.min("since")).collect()[0][0])
     refunds, refund_count = work.keep_ids(ids.refunds.unionByName(moved).distinct())
-    return Ids(orders, refunds, order_count, refund_count)
+    return replace(ids, refunds=refunds, refund_count=refund_count)
 
 
 def _with_neighbours(work: Workspace, before: concern.Before, seen: Seen, ids: Ids) -> Ids:

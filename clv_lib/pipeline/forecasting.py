@@ -20,7 +20,6 @@ from clv_lib.forecasting.calendar import last_complete_month_end, origins, windo
 from clv_lib.forecasting.existing_customers import Forecast, existing_customers
 from clv_lib.forecasting.fits import DayFit, day_fits
 from clv_lib.forecasting.new_customers import new_customers
-from clv_lib.forecasting.plans import MOST_ROWS, PlannedMonth, planned_months
 from clv_lib.forecasting.seasons import season_until
 from clv_lib.forecasting.states import (
     FIT_SEGMENTS,
@@ -35,6 +34,7 @@ from clv_lib.forecasting.tables import Said, forecast_rows
 from clv_lib.models import GammaGamma, Seasonality
 from clv_lib.models.seasonality import no_seasons
 from clv_lib.periods import add_months, month_start
+from clv_lib.pipeline.plans import read_plan
 from clv_lib.scoring.fits import POOLED_SEGMENT
 from clv_lib.scoring.statistics import sampled
 from clv_lib.settings.segments import AttributeSegments, ChannelSegments
@@ -42,6 +42,7 @@ from clv_lib.settings.segments import AttributeSegments, ChannelSegments
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from clv_lib.forecasting.plans import PlannedMonth
     from clv_lib.pipeline.workspace import Workspace
 
 
@@ -51,7 +52,7 @@ def write_forecasts(work: Workspace, members: DataFrame) -> None:
     `members` are `packed_members`.
     """
     settings = work.settings.forecasts
-    plan = _plan(work)
+    plan = read_plan(work)
     cohorts = _cohorts(work, plan)
     if settings.months == 0 or cohorts.empty:
         parts: list[list[tuple[object, ...]]] = [[], [], []]
@@ -170,14 +171,3 @@ def _cohorts(work: Workspace, plan: list[PlannedMonth]) -> pd.DataFrame:
 def _sorted(frame: DataFrame, *columns: str) -> pd.DataFrame:
     """The rows on the driver in one order, so that sums of doubles are the same in every run."""
     return frame.toPandas().sort_values(list(columns), ignore_index=True)
-
-
-def _plan(work: Workspace) -> list[PlannedMonth]:
-    """The plan of the months to come; empty without the source."""
-    mapped = work.mapped("plans")
-    if mapped is None:
-        return []
-    rows = mapped.drop("source_row").limit(MOST_ROWS + 1).collect()
-    return planned_months(
-        [row.asDict() for row in rows], work.as_of, f"sources.plans: {work.sources['plans'].source.table}"
-    )

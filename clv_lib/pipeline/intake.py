@@ -23,6 +23,8 @@ from clv_lib.pipeline.acquisitions import credit_rows, write_acquisition_credits
 from clv_lib.pipeline.attributes import attribute_periods
 from clv_lib.pipeline.experiments import assignment_inputs
 from clv_lib.pipeline.order_states import union
+from clv_lib.pipeline.plans import read_plan
+from clv_lib.pipeline.rates import SOURCE as RATES
 from clv_lib.pipeline.rates import exchange_rates, refuse_bad_rates
 from clv_lib.pipeline.rebuilding import rebuilt_states
 from clv_lib.pipeline.recurring import stored_subscriptions, subscription_rows, write_subscription_periods
@@ -59,7 +61,7 @@ class Part:
 def intake(work: Workspace) -> Workspace:
     """Write the silver tables, quarantined_rows and conservation."""
     refuse_misfits(work)
-    refuse_bad_rates(work)
+    refuse_unusable(work)
     rates = exchange_rates(work)
     rates = None if rates is None else work.keep(rates)
     orders, beside = at_once(lambda: _orders(work, rates), lambda: _beside_orders(work, rates))
@@ -82,6 +84,14 @@ def refuse_misfits(work: Workspace) -> None:
         ]
         step = "map the columns under sources.NAME.columns; `clv contract NAME` lists those of a source"
         raise ContractError(f"{len(errors)} sources do not fit their contracts", next_step=step, faults=faults)
+
+
+def refuse_unusable(work: Workspace) -> None:
+    """ContractError where one bad row would make figures wrong that do not show it: in exchange rates and plans."""
+    rates = work.mapped(RATES)
+    if rates is not None:
+        refuse_bad_rates(rates, work.sources[RATES].source.table)
+    read_plan(work)
 
 
 def _misfit(work: Workspace, name: str) -> ContractError | None:

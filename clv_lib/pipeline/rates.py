@@ -29,17 +29,14 @@ def rates_as_of(work: Workspace, pinned: PinnedSource, as_of: dt.date) -> DataFr
     return daily_rates(work.mapped_at(pinned), settings.reporting.currency, settings.orders.max_rate_age_days, as_of)
 
 
-def refuse_bad_rates(work: Workspace) -> None:
-    """ContractError for rates that cannot be used; later steps of the run read the same version unchecked."""
-    rates = work.mapped(SOURCE)
-    if rates is None:
-        return
+def refuse_bad_rates(rates: DataFrame, table: str) -> None:
+    """ContractError for mapped rows of a table that cannot be used; later steps of a run read them unchecked."""
     faults = rate_faults(rates).orderBy("rate_date", "from_currency_code").limit(5).collect()
     if faults:
         listed = "; ".join(f"{r.rate_date} {r.from_currency_code}->{r.to_currency_code}: {r.fault}" for r in faults)
         raise ContractError(
             "the exchange rates cannot be trusted",
-            where=f"sources.exchange_rates: {work.sources[SOURCE].source.table}",
+            where=f"sources.{SOURCE}: {table}",
             expected="one positive rate per day and pair of currencies",
             found=listed,
             next_step="correct the table, or leave bad rows out by sources.exchange_rates.filter",

@@ -141,6 +141,15 @@ def test_rates_that_contradict_each_other_are_refused(shop: Shop) -> None:
     assert not (shop.folder / "lake").exists()
 
 
+def test_plans_that_contradict_themselves_are_refused_before_anything_is_written(shop: Shop) -> None:
+    month = {"period_month": "2030-01-01", "planned_new_customers": "10"}
+    shop.insert("plans", [month, month])
+    with pytest.raises(ContractError, match="the plans cannot be used") as refused:
+        taken_in(begun(shop, "  orders: {table: FOLDER/orders}\n  plans: {table: FOLDER/plans}"))
+    assert refused.value.faults[0].what == "a month is planned twice"
+    assert not (shop.folder / "lake").exists()
+
+
 def test_rows_that_a_filter_leaves_out_are_no_rows_of_the_source(shop: Shop) -> None:
     rows: list[dict[str, Any]] = [
         {**ORDER, "order_id": f"o{n}", "kind": "test" if n == 2 else "sale"} for n in range(4)

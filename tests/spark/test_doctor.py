@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,9 +55,10 @@ def test_statuses_of_orders_that_count_are_told(spark: SparkSession, tmp_path: P
 
 
 def tried(shop: Shop, sources: str, name: str = "orders") -> doctor.Check:
-    """The check of one source alone."""
+    """The check of one source alone, on a day in June 2024."""
     text = f"lake: FOLDER/lake\nreporting: {{currency: GBP}}\nsources:\n{sources}".replace("FOLDER", str(shop.folder))
-    return source_check(shop.spark, name, load_settings(None, text=text, environ={}).settings)
+    settings = load_settings(None, text=text, environ={}).settings
+    return doctor.guarded(name, lambda: source_check(shop.spark, name, settings, dt.date(2024, 6, 15)))
 
 
 @pytest.mark.parametrize(("bad", "status"), [(1, doctor.OK), (10, doctor.WARN), (100, doctor.FAIL)])
@@ -130,6 +132,23 @@ def test_rows_of_each_source_are_tried(name: str, shop: Shop) -> None:
     assert found.status == doctor.FAIL
     assert found.found.endswith(f"of its first 2 rows 1 break a rule and would be quarantined: {reason} 1")
     assert f"sources.{name}.columns" in found.next_step
+
+
+def test_rates_and_plans_that_a_run_refuses_are_told(shop: Shop) -> None:
+    rate = {"rate_date": "2024-01-05", "from_currency_code": "EUR", "to_currency_code": "GBP", "rate": "0.86"}
+    planned = {"period_month": "2024-05-01", "planned_new_customers": "10"}
+    # The month that is over may be planned twice.
+    sound = {"exchange_rates": [rate], "plans": [planned, planned, planned | {"period_month": "2024-07-01"}]}
+    broken = {"exchange_rates": [rate | {"rate": "0"}], "plans": [planned | {"period_month": "2024-07-01"}]}
+    told = {"exchange_rates": "EUR->GBP: not a positive number", "plans": "a month is planned twice"}
+    for name, rows in sound.items():
+        sources = f"  orders: {{table: FOLDER/orders}}\n  {name}: {{table: FOLDER/{name}}}"
+        shop.insert(name, rows)
+        assert tried(shop, sources, name).status == doctor.OK
+        shop.insert(name, broken[name])
+        found = tried(shop, sources, name)
+        assert (found.status, found.exit_code) == (doctor.FAIL, 3)
+        assert told[name] in found.found and f"sources.{name}.filter" in found.next_step
 
 
 def test_sql_that_fails_on_some_row_is_found_before_a_run(shop: Shop) -> None:

@@ -9,7 +9,7 @@ import os
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -210,10 +210,33 @@ def test_only_what_changed_is_replaced_and_a_rebuild_is_compared_with_it(
 
 
 @pytest.mark.long
-def test_lines_and_credit_notes_are_followed(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", range(5, 5 + EXAMPLES))
+def test_lines_and_credit_notes_are_followed(spark: SparkSession, tmp_path: Path, seed: int) -> None:
     sold = ", grain: line, filter: \"kind = 'sale'\""
-    shop = Shop(spark, tmp_path, ("orders",), options={"orders": sold}, feed=True)
-    chance = random.Random(5)
+    shop = Shop(spark, tmp_path, ("orders", "refunds"), options={"orders": sold, "buckets": 2}, feed=True)
+    chance = random.Random(seed)
+    lines, refunds = order_lines(chance), refunds_beside_lines(chance)
+    shop.insert("orders", lines[:50])
+    shop.insert("refunds", refunds[:8])
+    day = dt.date(2024, 7, 15)
+    with conf(spark, INTERPRETED):
+        shop.night(day)
+        shop.insert("orders", lines[50:])
+        shop.insert("refunds", refunds[8:])
+        shop.delete("orders", "order_id in ('o1', 'o5', 'C7')")
+        shop.update("orders", {"customer_id": "'c3'"}, "order_id in ('o2', 'o12')")
+        shop.update("orders", {"net_amount": "'-2'"}, "order_id = 'o8'")
+        shop.update("refunds", {"order_id": "cast(null as string)"}, "refund_id = 'r1'")
+        # Rows that go through the filter, out of the source and into it.
+        shop.update("orders", {"kind": "'test'"}, "order_id = 'o6'")
+        shop.update("orders", {"kind": "'sale'"}, "order_id = 'o13'")
+        work = shop.night(later(day, 20))
+        assert work.run.refreshed_from is not None
+        assert_same(work, shop.rebuilt(later(day, 20)))
+
+
+def order_lines(chance: random.Random) -> list[dict[str, Any]]:
+    """Lines of 30 orders and 10 credit notes, some of nobody or left out by the filter, in any order."""
     lines = []
     for number in range(40):
         is_credit = number % 4 == 3
@@ -229,17 +252,19 @@ def test_lines_and_credit_notes_are_followed(spark: SparkSession, tmp_path: Path
                 header | {"order_line_id": line_id, "net_amount": f"{amount}", "cost_amount": "1", "kind": kind}
             )
     chance.shuffle(lines)
-    shop.insert("orders", lines[:50])
-    day = dt.date(2024, 7, 15)
-    with conf(spark, INTERPRETED):
-        shop.night(day)
-        shop.insert("orders", lines[50:])
-        shop.delete("orders", "order_id in ('o1', 'o5', 'C7')")
-        shop.update("orders", {"customer_id": "'c3'"}, "order_id in ('o2', 'o12')")
-        shop.update("orders", {"net_amount": "'-2'"}, "order_id = 'o8'")
-        # Rows that go through the filter, out of the source and into it.
-        shop.update("orders", {"kind": "'test'"}, "order_id = 'o6'")
-        shop.update("orders", {"kind": "'sale'"}, "order_id = 'o13'")
-        work = shop.night(later(day, 20))
-        assert work.run.refreshed_from is not None
-        assert_same(work, shop.rebuilt(later(day, 20)))
+    return lines
+
+
+def refunds_beside_lines(chance: random.Random) -> list[dict[str, Any]]:
+    """Refunds of their own beside negative lines: of an order, of one that is not known, or of a customer's latest."""
+    named = [chance.choice((f"o{chance.randrange(40)}", None)) for _ in range(16)]
+    return [
+        {
+            "refund_id": f"r{number}",
+            "order_id": order_id,
+            "customer_id": None if order_id else f"c{chance.randrange(7)}",
+            "refunded_at": f"2024-{chance.randint(1, 8):02}-{chance.randint(1, 27):02}T09:00:00Z",
+            "refund_amount": f"{chance.randint(1, 40)}",
+        }
+        for number, order_id in enumerate(named)
+    ]
