@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from clv_lib.contracts.acquisitions import UNATTRIBUTED
 from clv_lib.report.text import MISSING, amount, count, labelled, table
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def acquisition(spark: SparkSession, settings: Settings) -> list[str]:
     totals = {row["cac_type"]: quotient(row["spend"], row["customers"]) for row in spark.sql(_TOTALS).collect()}
     blended, paid = (amount(totals.get(name), settings.reporting.currency) for name in ("blended", "paid"))
     lines.append(f"  media only, last 12 complete months: blended CAC {blended}, paid CAC {paid}")
-    return lines + _paid_back(spark.sql(_PAYBACK).collect())
+    return lines + under_two_names(rows) + _paid_back(spark.sql(_PAYBACK).collect())
 
 
 def _paid_back(rows: Sequence[Row]) -> list[str]:
@@ -95,6 +96,17 @@ def _paid_back(rows: Sequence[Row]) -> list[str]:
         told.append(f"{row['channel']} {when} ({row['paid_back']} of {row['cohorts']})")
     since = f"(cohorts of {_PAYBACK_AGE_MONTHS} months and more; in brackets those that are even)"
     return labelled("", f"cost earned back by half of the cohorts: {', '.join(told)} {since}") if told else []
+
+
+def under_two_names(rows: Sequence[Row]) -> list[str]:
+    """A hint where some channels have spend alone and others customers alone, as when one is written in two ways."""
+    channels = [row for row in rows if row["channel"] not in ("all", UNATTRIBUTED)]
+    spent = [row["channel"] for row in channels if row["spend"] and not row["customers"]]
+    won = [row["channel"] for row in channels if row["customers"] and row["spend"] is None]
+    if not spent or not won:
+        return []
+    told = f"spend without customers: {', '.join(spent)}; customers without spend: {', '.join(won)}"
+    return labelled("", f"{told}. If that is a channel under two names, map it to one in both sources")
 
 
 def quotient(numerator: Decimal | None, denominator: Decimal | int | None) -> Decimal | None:

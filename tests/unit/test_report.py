@@ -12,7 +12,7 @@ from pyspark.sql import Row
 from clv_lib.lake import Publication
 from clv_lib.pipeline import Outcome, absent_sources
 from clv_lib.pipeline.progress import Progress, StepRecord
-from clv_lib.report.acquisition import ltv_to_cac, maximum_cac, quotient
+from clv_lib.report.acquisition import ltv_to_cac, maximum_cac, quotient, under_two_names
 from clv_lib.report.customers import customers
 from clv_lib.report.forecast import forecast_lines
 from clv_lib.report.text import WIDTH, amount, count, interval, labelled, percent, significant, table
@@ -199,6 +199,18 @@ def test_a_run_that_had_nothing_to_do_names_the_missing_sources(settings: Settin
     text = "\n".join(notes(settings, outcome("unchanged")))
     assert "source marketing_spend is not configured" in text
     assert "source refunds" not in text
+
+
+def test_a_channel_under_two_names_is_hinted_at() -> None:
+    def channel(name: str, customers: int, spend: int | None) -> Row:
+        return Row(channel=name, customers=customers, spend=None if spend is None else Decimal(spend))
+
+    known = [channel("all", 9, 70), channel("unattributed", 3, None), channel("email", 4, 20)]
+    assert under_two_names([*known, channel("referral", 2, None)]) == []
+    assert under_two_names([*known, channel("google", 0, 50)]) == []
+    [*lines] = under_two_names([*known, channel("Google Ads", 2, None), channel("google", 0, 50)])
+    text = " ".join(line.strip() for line in lines)
+    assert text.startswith("spend without customers: google; customers without spend: Google Ads. If that is a channel")
 
 
 def test_refunds_are_known_by_negative_lines() -> None:
