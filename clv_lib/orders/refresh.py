@@ -188,13 +188,15 @@ def orders_of_line_refunds(refunds: DataFrame) -> DataFrame:
     return refunds.where(_is_of_lines(KEY)).select(order_id.alias(KEY))
 
 
-def refunded_otherwise(were: DataFrame, are: DataFrame) -> DataFrame:
-    """Orders whose refunds add up to another amount: `key`, `ordered_month`. Both are rows of `customer_refunds`."""
+def refunded_otherwise(changes: DataFrame) -> DataFrame:
+    """Orders whose refunds add up to another amount: `key`, `ordered_month`.
+
+    `changes` are `net_changes` of rows of `customer_refunds`.
+    """
     amounts = ("refund_amount", "cost_recovered_amount")
-    no_more = were.withColumns({name: -F.col(name) for name in amounts})
-    sums = are.unionByName(no_more).groupBy(key_of("order_id"), F.trunc("ordered_date", "month").alias("ordered_month"))
-    changed = sums.agg(*(F.sum(name).alias(name) for name in amounts))
-    return changed.where(" or ".join(f"{name} <> 0" for name in amounts)).select(KEY, "ordered_month")
+    of_order = changes.groupBy(key_of("order_id"), F.trunc("ordered_date", "month").alias("ordered_month"))
+    sums = of_order.agg(*(F.sum(F.col(name) * F.col(CHANGE)).alias(name) for name in amounts))
+    return sums.where(" or ".join(f"{name} <> 0" for name in amounts)).select(KEY, "ordered_month")
 
 
 def within_months(instant: str, months: Sequence[dt.date | None], *, open_end: bool) -> Column | None:

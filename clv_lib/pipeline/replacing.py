@@ -51,21 +51,31 @@ class Concerned:
     order_months: Sequence[dt.date]
 
 
+@dataclass(frozen=True)
+class Refunds:
+    """Accepted refunds that were judged again, `net_changes` of what they were, and the partitions of these."""
+
+    rows: DataFrame
+    changes: DataFrame
+    places: Sequence[Row]
+
+
 def replace_states(work: Workspace, before: concern.Before, concerned: Concerned, rates: DataFrame | None) -> Workspace:
-    """Judge the rows concerned and replace, in each silver table of orders, the partitions in which they lay or lie."""
+    """Judge the rows concerned and replace, in each silver table of orders, the partitions in which rows changed."""
     orders = judge_orders(work, concerned.order_rows, rates)
     index = _index(work, before, concerned, orders)
     judged = judge_refunds(work, concerned.refund_rows, orders.rows, index, rates)
-    work, refunds, refund_places = _replace_refunds(work, before, concerned, judged)
+    work, refunds = _replace_refunds(work, before, concerned, judged)
 
     aside = work.keep(put_aside(orders, judged))
-    aside_places = _places(work, ROWS_PUT_ASIDE, _of_concerned(before.aside, concerned, is_kept=False), aside)
+    aside_changes = work.keep(concern.net_changes(aside, _of_concerned(before.aside, concerned, is_kept=False)))
+    aside_places = _places(ROWS_PUT_ASIDE, aside_changes)
     kept = _of_concerned(rows_in(before.aside, ROWS_PUT_ASIDE, aside_places), concerned, is_kept=True)
     again = rows_in(aside, ROWS_PUT_ASIDE, aside_places)
     work = _replace(work, ROWS_PUT_ASIDE, kept.unionByName(again), aside_places)
 
     work, order_places = _replace_orders(work, before, concerned, orders, refunds)
-    return _replace_months(work, order_places, refund_places)
+    return _replace_months(work, order_places, [] if refunds is None else refunds.places)
 
 
 def _index(work: Workspace, before: concern.Before, concerned: Concerned, orders: JudgedOrders) -> DataFrame:
@@ -102,34 +112,36 @@ def _of_concerned(aside: DataFrame, concerned: Concerned, *, is_kept: bool) -> D
 
 def _replace_refunds(
     work: Workspace, before: concern.Before, concerned: Concerned, judged: JudgedRefunds
-) -> tuple[Workspace, DataFrame | None, list[Row]]:
-    """Replace customer_refunds; returns the refunds concerned, None if there can be none, and the partitions."""
+) -> tuple[Workspace, Refunds | None]:
+    """Replace customer_refunds; returns the refunds concerned, None if there can be none."""
     if not has_refunds(work):
-        return work, None, []
-    refunds = work.keep(judged.accepted(work))
+        return work, None
+    again = work.keep(judged.accepted(work))
     were = concern.with_key(before.refunds, "refund_id", concerned.refunds)
-    places = _places(work, CUSTOMER_REFUNDS, were, refunds)
+    changes = work.keep(concern.net_changes(again, were))
+    places = _places(CUSTOMER_REFUNDS, changes)
     kept = concern.without(rows_in(before.refunds, CUSTOMER_REFUNDS, places), "refund_id", concerned.refunds)
-    again = rows_in(refunds, CUSTOMER_REFUNDS, places)
-    return _replace(work, CUSTOMER_REFUNDS, kept.unionByName(again), places), refunds, places
+    rows = kept.unionByName(rows_in(again, CUSTOMER_REFUNDS, places))
+    return _replace(work, CUSTOMER_REFUNDS, rows, places), Refunds(again, changes, places)
 
 
 def _replace_orders(
-    work: Workspace, before: concern.Before, concerned: Concerned, orders: JudgedOrders, refunds: DataFrame | None
+    work: Workspace, before: concern.Before, concerned: Concerned, orders: JudgedOrders, refunds: Refunds | None
 ) -> tuple[Workspace, list[Row]]:
     """Replace customer_orders where histories change; returns the partitions."""
     accepted, keys, months = orders.accepted, concerned.orders, concerned.order_months
-    others = None if refunds is None else _refunded_otherwise(work, before, concerned, refunds)
+    others = None if refunds is None else _refunded_otherwise(work, concerned, refunds)
     if others is not None:
         keys, _ = work.keep_ids(keys.unionByName(others.select(concern.KEY)))
         months = [*months, *(row["ordered_month"] for row in others.select("ordered_month").distinct().collect())]
     lay = work.keep(concern.with_key(before.orders.where(F.col("ordered_month").isin(months)), "order_id", keys))
     if others is not None:
         accepted = accepted.unionByName(concern.with_key(lay, "order_id", others).select(*accepted.columns))
+    valid = None
     if refunds is not None:
         stay = concern.without(before.refunds, "refund_id", concerned.refunds)
-        refunds = refunds.unionByName(concern.with_key(stay, "order_id", keys))
-    valued = work.keep(refunding.with_refunds(accepted, refunds))
+        valid = refunds.rows.unionByName(concern.with_key(stay, "order_id", keys))
+    valued = work.keep(refunding.with_refunds(accepted, valid))
     buckets = work.settings.silver.customer_buckets
     placed = valued.select("*", F.trunc("ordered_date", "month").alias("ordered_month"), customer_bucket(buckets))
     changes = work.keep(concern.net_changes(placed, lay.select(*placed.columns)))
@@ -138,18 +150,15 @@ def _replace_orders(
         return work, []
     histories = work.keep(_histories(work, before, valued, keys, starts))
     columns = CUSTOMER_ORDERS.partition_by
-    places = _distinct_places(CUSTOMER_ORDERS, changes.select(*columns).unionByName(histories.select(*columns)))
+    places = _places(CUSTOMER_ORDERS, changes.select(*columns).unionByName(histories.select(*columns)))
     rest = rows_in(before.orders, CUSTOMER_ORDERS, places).join(starts, "customer_id", "left")
     kept = rest.where("first_month is null or ordered_month < first_month").select(*CUSTOMER_ORDERS.columns)
     return _replace(work, CUSTOMER_ORDERS, kept.unionByName(histories), places), places
 
 
-def _refunded_otherwise(
-    work: Workspace, before: concern.Before, concerned: Concerned, refunds: DataFrame
-) -> DataFrame | None:
+def _refunded_otherwise(work: Workspace, concerned: Concerned, refunds: Refunds) -> DataFrame | None:
     """`refunded_otherwise` of orders that are not judged again, kept; None if there are none."""
-    were = concern.with_key(before.refunds, "refund_id", concerned.refunds)
-    found = concern.refunded_otherwise(were, refunds).join(concerned.orders, concern.KEY, "left_anti")
+    found = concern.refunded_otherwise(refunds.changes).join(concerned.orders, concern.KEY, "left_anti")
     others, count = work.keep_ids(found)
     return others if count else None
 
@@ -199,12 +208,8 @@ def _replace_months(work: Workspace, order_places: Sequence[Row], refund_places:
     return _replace(work, CUSTOMER_MONTHS, again, places)
 
 
-def _places(work: Workspace, table: Table, were: DataFrame, are: DataFrame) -> list[Row]:
-    """The partitions in which rows came, went or changed."""
-    return _distinct_places(table, work.keep(concern.net_changes(are, were)))
-
-
-def _distinct_places(table: Table, rows: DataFrame) -> list[Row]:
+def _places(table: Table, rows: DataFrame) -> list[Row]:
+    """The partitions of some rows of a table."""
     columns = table.partition_by
     return rows.select(*columns).distinct().orderBy(*columns).collect()
 
