@@ -131,6 +131,11 @@ class Table:
         return ", ".join(f"{name} {kind}" for name, kind in self.schema.items())
 
     @property
+    def is_of_groups(self) -> bool:
+        """Whether a row is of a group, month, model or source, so that the table does not grow with the customers."""
+        return self.layer == "gold" and bool(self.key) and "customer_id" not in self.key
+
+    @property
     def own_columns(self) -> tuple[str, ...]:
         """Names of the columns that are no metrics, in their order: what rows made on the driver have."""
         return tuple(field.name for field in self.fields if not isinstance(field, Metric))

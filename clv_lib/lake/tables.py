@@ -150,15 +150,16 @@ class Lake:
         return self.spark.sql(f"DESCRIBE HISTORY {self.reference(table)} LIMIT 1").collect()[0]
 
     def read_snapshot(self, table: Table, snapshot_id: str) -> DataFrame:
-        """The rows of one snapshot with the contract's columns."""
+        """The rows of one snapshot with the contract's columns.
+
+        Rows of groups are read by one task: to add up so few Spark then needs no shuffle, and one job for several.
+        """
         from pyspark.sql import functions as F
 
         with reported(self.place(table), "read"):
-            return (
-                self._read(table)
-                .where(F.col(SNAPSHOT_COLUMN) == checked_snapshot_id(snapshot_id))
-                .select(*table.columns)
-            )
+            of_run = self._read(table).where(F.col(SNAPSHOT_COLUMN) == checked_snapshot_id(snapshot_id))
+            rows = of_run.select(*table.columns)
+            return rows.coalesce(1) if table.is_of_groups else rows
 
     def read_state(self, table: Table, version: int) -> DataFrame:
         """A silver table as of one version."""

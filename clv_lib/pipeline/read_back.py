@@ -92,9 +92,11 @@ def stored_profile(work: Workspace, table: Table, before: Audited = NOTHING_AUDI
 
 
 def _all(stored: DataFrame, table: Table) -> Figures:
-    """One pass over the rows, and one group-by for the key."""
+    """One pass over the rows, and one group-by for the key, in one query: the files of the table are listed once."""
     measured, keys = profile(stored, table), duplicate_keys(stored, table)
-    return (measured if keys is None else measured.crossJoin(keys)).collect()[0].asDict()
+    # The hint: to send one row to the executors first would be a job of its own.
+    both = measured if keys is None else measured.crossJoin(keys.hint("shuffle_replicate_nl"))
+    return both.collect()[0].asDict()
 
 
 def _changed_partitions(work: Workspace, table: Table, before: Audited) -> list[Row] | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.control import SILVER_PROFILES
+from clv_lib.contracts.put_aside import CONSERVATION
 from clv_lib.contracts.silver import CUSTOMER_MONTHS, CUSTOMER_ORDERS, STATE_TABLES
 from clv_lib.pipeline.read_back import NOTHING_AUDITED, audited_before, silver_figures, stored_profile
 from tests.spark.counted_work import counted_work
@@ -38,6 +39,7 @@ def test_what_was_replaced_is_read_and_everything_found(spark: SparkSession, tmp
         a_quiet_day_reads_nothing(shop)
         work = an_ordinary_day_reads_what_it_replaced(shop)
         rows_that_do_not_belong_there_are_found(work)
+        rows_of_groups_take_one_job(work)
         work.lake.drop_snapshots(SILVER_PROFILES, {first.run.run_id})
         assert not audited_before(work).figures  # and so all is read
 
@@ -75,6 +77,14 @@ def an_ordinary_day_reads_what_it_replaced(shop: Shop) -> Workspace:
     assert found[CUSTOMER_ORDERS.name].row_count == 28 and found[CUSTOMER_ORDERS.name].measures["refunds"] == 2 * 1.25
     assert 0 < counted.rows[CUSTOMER_MONTHS.name] <= 2 * 6 + 3  # April as it was and is, and May
     return work
+
+
+def rows_of_groups_take_one_job(work: Workspace) -> None:
+    stored_profile(work, CONSERVATION)  # the state of its log is read by the first to ask
+    with counted_work(work.lake.spark) as counted:
+        found = stored_profile(work, CONSERVATION)
+    assert found.row_count and found.duplicate_key_count == 0
+    assert counted.jobs == 1 + 2  # and Delta lists the files of each scan, without statistics of files
 
 
 def rows_that_do_not_belong_there_are_found(work: Workspace) -> None:
