@@ -34,6 +34,15 @@ Launch = Literal["python", "spark-submit", "platform"]
 # PySpark prints each failed query with its whole plan there, literals included, which may be personal data.
 _LOGGERS_OF_QUERY_PLANS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
+# Spark prints there each exception of a task with the value that a row had, and its stack. What failed comes to the
+# driver as an error anyway. On a cluster this is in the logs of the executors, which are not ours.
+_LOGGERS_OF_FAILED_TASKS = (
+    "org.apache.spark.executor.Executor",
+    "org.apache.spark.scheduler.TaskSetManager",
+    "org.apache.spark.sql.delta.files.DeltaFileFormatWriter",
+    "org.apache.spark.util.Utils",
+)
+
 # PySpark asks the JVM for these names anew at each use, some in every expression, and the JVM then looks through all of
 # its JARs for each package that a short name may lie in.
 _CLASSES_OFTEN_ASKED = ("functions", "PythonUtils", "PythonSQLUtils", "org.apache.spark.sql.functions")
@@ -82,6 +91,7 @@ def build_session(app_name: str, spark_conf: Mapping[str, str] | None = None) ->
     _remember_classes(spark)
     for name in _LOGGERS_OF_QUERY_PLANS:
         logging.getLogger(name).disabled = True
+    _silence_failed_tasks(spark)
     return spark
 
 
@@ -249,6 +259,16 @@ def _install_delta_errors() -> None:
             where=sys.executable,
             next_step=f"pip install delta-spark=={jars.PINNED_DELTA_VERSION}",
         ) from error
+
+
+def _silence_failed_tasks(spark: SparkSession) -> None:
+    """Where tasks run in the driver's process, print none of their exceptions: values in them may be personal data."""
+    jvm = getattr(spark, "_jvm", None)
+    if jvm is None or not is_local(spark.conf.get("spark.master", "") or ""):
+        return
+    log4j = jvm.org.apache.logging.log4j
+    for name in _LOGGERS_OF_FAILED_TASKS:
+        log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
 
 
 def _remember_classes(spark: SparkSession) -> None:

@@ -29,6 +29,15 @@ def test_plans_of_failed_queries_are_not_printed(spark: SparkSession) -> None:
         assert logging.getLogger(name).disabled
 
 
+def test_failed_tasks_print_no_values_of_rows(spark: SparkSession) -> None:
+    """Spark's executor prints the exception of a task, such as a customer's name that is no number."""
+    log4j = spark._jvm.org.apache.logging.log4j
+    of_tasks, of_others = (
+        log4j.LogManager.getLogger(f"org.apache.spark.{name}") for name in ("executor.Executor", "x")
+    )
+    assert not of_tasks.isFatalEnabled() and of_others.isErrorEnabled()
+
+
 def test_the_jvm_is_not_asked_again_for_the_functions_of_expressions(spark: SparkSession) -> None:
     assert {"functions", "PythonUtils", "org.apache.spark.sql.functions"} <= set(vars(spark._jvm))
 
