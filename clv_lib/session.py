@@ -40,7 +40,6 @@ _LOGGERS_OF_FAILED_TASKS = (
     "org.apache.spark.executor.Executor",
     "org.apache.spark.scheduler.TaskSetManager",
     "org.apache.spark.sql.delta.files.DeltaFileFormatWriter",
-    "org.apache.spark.util.Utils",
 )
 
 # PySpark asks the JVM for these names anew at each use, some in every expression, and the JVM then looks through all of

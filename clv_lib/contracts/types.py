@@ -132,8 +132,11 @@ class Table:
 
     @property
     def is_of_groups(self) -> bool:
-        """Whether a row is of a group, month, model or source, so that the table does not grow with the customers."""
-        return self.layer == "gold" and bool(self.key) and "customer_id" not in self.key
+        """Whether a row is of a group, month, model or source, so that the table does not grow with the customers.
+
+        A table without a key, such as one of bad rows, is not.
+        """
+        return self.layer == "gold" and bool(self.key) and not {"customer_id", "order_id"} & self.schema.keys()
 
     @property
     def own_columns(self) -> tuple[str, ...]:

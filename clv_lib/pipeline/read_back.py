@@ -92,7 +92,7 @@ def stored_profile(work: Workspace, table: Table, before: Audited = NOTHING_AUDI
 
 
 def _all(stored: DataFrame, table: Table) -> Figures:
-    """One pass over the rows, and one group-by for the key, in one query: the files of the table are listed once."""
+    """One pass over the rows, and one group-by for the key, in one query."""
     measured, keys = profile(stored, table), duplicate_keys(stored, table)
     # The hint: to send one row to the executors first would be a job of its own.
     both = measured if keys is None else measured.crossJoin(keys.hint("shuffle_replicate_nl"))
