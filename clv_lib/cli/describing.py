@@ -63,7 +63,8 @@ def contract(arguments: argparse.Namespace) -> int:
             next_step="`clv contract` lists them",
         )
     wanted = CONTRACTS[arguments.name]
-    write(f"{wanted.name}: {wanted.grain}\n")
+    write(f"{wanted.name}: {wanted.grain}")
+    write(f"without it: {wanted.without}\n" if wanted.without else "needed by every run\n")
     rows = [(field.name, field.type, _need(wanted, field), field.meaning) for field in wanted.fields]
     _write_wrapped(("column", "type", "needed", "meaning"), rows)
     write(f"\nA column of the same name is taken as it is; others are mapped under sources.{wanted.name}.columns.")

@@ -19,6 +19,7 @@ NO_CAMPAIGN = "none"
 CUSTOMER_ACQUISITIONS = InputContract(
     name="customer_acquisitions",
     grain="one row per customer, attribution model and touch; the credits of a customer and model add up to 1",
+    without="no credits are known, so a customer belongs wholly to one channel",
     key=("customer_id", "attribution_model", "channel", "campaign_name"),
     fields=(
         InputField("customer_id", "string", "Who was won, spelled as in orders.", required=True),

@@ -25,6 +25,7 @@ CUSTOMER_ATTRIBUTES: tuple[str, ...] = (
 CUSTOMER_ATTRIBUTES_HISTORY = InputContract(
     name="customer_attributes_history",
     grain="one row per customer, attribute and period with one value; of overlapping periods the latest counts",
+    without="attributes are those of today, also in the past",
     key=("customer_id", "attribute_name", "valid_from_date"),
     fields=(
         InputField("customer_id", "string", "The customer.", required=True),

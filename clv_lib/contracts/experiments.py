@@ -21,6 +21,7 @@ METRICS = ("net_revenue", "contribution_margin")
 EXPERIMENT_ASSIGNMENTS = InputContract(
     name="experiment_assignments",
     grain="one row per customer and experiment",
+    without="no experiments are known, so experiment_results is empty",
     key=("experiment_id", "customer_id"),
     fields=(
         InputField("experiment_id", "string", "Identifies the experiment.", required=True),

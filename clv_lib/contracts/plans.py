@@ -7,6 +7,7 @@ from clv_lib.contracts.types import MONEY, InputContract, InputField
 PLANS = InputContract(
     name="plans",
     grain="one row per month and segment, or per month: what is planned of new customers",
+    without="no new customers are planned, so forecasts hold existing customers alone",
     key=("period_month", "segment_id"),
     fields=(
         InputField("period_month", "date", "A day of the month in which the customers shall order first.", True),

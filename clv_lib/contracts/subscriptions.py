@@ -11,6 +11,7 @@ SUBSCRIPTION_STATUSES = ("trialing", "active", "past_due", "paused", "unpaid", "
 SUBSCRIPTIONS = InputContract(
     name="subscriptions",
     grain="one row per unchanged period of a subscription; its periods do not overlap",
+    without="no contracts are known, so the tables of recurring revenue are empty",
     key=("subscription_period_id", "updated_at"),
     fields=(
         InputField("subscription_period_id", "string", "Identifies the period.", required=True),

@@ -180,13 +180,17 @@ class InputField:
 
 @dataclass(frozen=True)
 class InputContract:
-    """What a source must offer: columns, and groups of which at least one column must be mapped."""
+    """What a source must offer: columns, and groups of which at least one column must be mapped.
+
+    `without` says what is not known where an optional source is not configured.
+    """
 
     name: str
     grain: str
     key: tuple[str, ...]
     fields: tuple[InputField, ...]
     one_of: tuple[tuple[str, ...], ...] = ()
+    without: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -6,7 +6,9 @@ Value is that of whole calendar months, after and before the month of the assign
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -83,6 +85,21 @@ def experiment_cells(
     return measured.groupBy("experiment_id", "variant", "segment_type", "segment_name").agg(
         *(total.alias(name) for name, total in sums.items())
     )
+
+
+def experiments_without_orders(cells: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Experiments of whose customers none ordered in the compared months, with their number, by name.
+
+    `cells` are collected `experiment_cells`; customers whose outcome months are not over do not count.
+    """
+    customers: Counter[str] = Counter()
+    ordered = set()
+    for cell in cells:
+        if cell["segment_type"] == ALL:
+            customers[cell["experiment_id"]] += cell["customer_count"]
+            if cell["unknown_margin_count"] or any(cell[f"{metric}_{name}"] for metric in AMOUNTS for name in SUMS):
+                ordered.add(cell["experiment_id"])
+    return {name: count for name, count in sorted(customers.items()) if count and name not in ordered}
 
 
 def _valued(

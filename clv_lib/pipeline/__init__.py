@@ -67,18 +67,6 @@ if TYPE_CHECKING:
 Clock = Callable[[], dt.datetime]
 _PINNED_AT_A_TIME = 4
 
-_OPTIONAL_SOURCES: Mapping[str, str] = {
-    "refunds": "no refunds are known, so values are before refunds",
-    "customers": "no attributes are known; acquisition channels come from the first order alone",
-    "customer_attributes_history": "attributes are those of today, also in the past",
-    "marketing_spend": "no spend is known, so CAC and what depends on it is NULL with status spend_missing",
-    "customer_acquisitions": "no credits are known, so a customer belongs wholly to one channel",
-    "subscriptions": "no contracts are known, so the tables of recurring revenue are empty",
-    "plans": "no new customers are planned, so forecasts hold existing customers alone",
-    "experiment_assignments": "no experiments are known, so experiment_results is empty",
-    "exchange_rates": "orders in other currencies than the reporting currency are quarantined",
-}
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -94,11 +82,10 @@ class Outcome:
 def absent_sources(settings: Settings) -> list[str]:
     """Which sources are not configured, and what is not known without each."""
     configured = settings.sources.configured()
-    consequences = dict(_OPTIONAL_SOURCES)
-    if settings.sources.orders.grain == "line":
-        consequences["refunds"] = "what was given back is known by negative order lines alone"
-    missing = {name: text for name, text in consequences.items() if name not in configured}
-    return [f"source {name} is not configured: {text}" for name, text in missing.items()]
+    absent = {one.name: one.without for one in CONTRACTS.values() if one.without and one.name not in configured}
+    if "refunds" in absent and settings.sources.orders.grain == "line":
+        absent["refunds"] = "what was given back is known by negative order lines alone"
+    return [f"source {name} is not configured: {text}" for name, text in absent.items()]
 
 
 def open_lake(spark: SparkSession, settings: Settings) -> Lake:

@@ -12,9 +12,15 @@ from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
 from clv_lib.experiments.assignments import accountable_assignments, assigned_customers, judged_assignments
-from clv_lib.experiments.cells import compared_months, experiment_cells, unaffected_types
+from clv_lib.experiments.cells import (
+    compared_months,
+    experiment_cells,
+    experiments_without_orders,
+    unaffected_types,
+)
 from clv_lib.experiments.results import result_rows
 from clv_lib.pipeline.attributes import attribute_columns
+from clv_lib.pipeline.strangers import note_nobody_known
 from clv_lib.segments.definitions import present_segment_types
 
 if TYPE_CHECKING:
@@ -22,10 +28,12 @@ if TYPE_CHECKING:
 
     from clv_lib.pipeline.workspace import Workspace
 
+SOURCE = "experiment_assignments"
+
 
 def assignment_inputs(work: Workspace) -> DataFrame | None:
     """Rows of the source experiment_assignments as they are accounted for; None without such a source."""
-    mapped = work.mapped("experiment_assignments")
+    mapped = work.mapped(SOURCE)
     return None if mapped is None else accountable_assignments(mapped, work.settings.reporting.currency)
 
 
@@ -45,8 +53,12 @@ def experiments(work: Workspace) -> Workspace:
             settings.outcome_months,
             work.as_of,
         )
+        rows = [row.asDict() for row in cells.collect()]
+        for name, customers in experiments_without_orders(rows).items():
+            what = f"experiment {name}: none of its {customers:,} customers ordered in the compared months"
+            note_nobody_known(work, SOURCE, what)
         metrics = METRICS if work.run.value_basis == CONTRIBUTION_MARGIN else (NET_REVENUE,)
-        results = result_rows([row.asDict() for row in cells.collect()], metrics, settings, work.as_of)
+        results = result_rows(rows, metrics, settings, work.as_of)
     work.write(EXPERIMENT_RESULTS, work.frame(EXPERIMENT_RESULTS, results))
     return work
 

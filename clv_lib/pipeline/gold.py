@@ -25,6 +25,7 @@ from clv_lib.metrics.member_values import member_values
 from clv_lib.metrics.segment_concentration import segment_concentration
 from clv_lib.metrics.segment_metrics import segment_metrics
 from clv_lib.orders.spend import monthly_spend
+from clv_lib.pipeline.acquisitions import SOURCE as CREDITS_SOURCE
 from clv_lib.pipeline.acquisitions import (
     attribution,
     costs,
@@ -39,6 +40,7 @@ from clv_lib.pipeline.forecasting import write_forecasts
 from clv_lib.pipeline.intake import spend_rows
 from clv_lib.pipeline.rates import exchange_rates
 from clv_lib.pipeline.states import customers_as_of, scored_rfm
+from clv_lib.pipeline.strangers import note_nobody_known, note_strangers
 from clv_lib.pipeline.workspace import at_once
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
 from clv_lib.segments.membership import customer_segments, types_without_values
@@ -81,10 +83,8 @@ def segments(work: Workspace) -> Workspace:
     work.write(CUSTOMER_SEGMENTS, customer_segments(metrics, rfm, known, types, work.as_of, smallest))
     work.write(SEGMENTS, listed_segments(work.read(CUSTOMER_SEGMENTS), types, work.as_of, smallest))
     for row in types_without_values(work.read(SEGMENTS), types).collect():
-        work.progress.note(
-            f"segment type {row['segment_type']}: no customer with orders has a value. If the source has some, its"
-            " customer_id is written otherwise than that of orders: map both to the same text (sources.NAME.columns)"
-        )
+        source = "customers" if "customers" in work.sources else "customer_attributes_history"
+        note_nobody_known(work, source, f"segment type {row['segment_type']}: no customer with orders has a value")
     return work
 
 
@@ -92,6 +92,8 @@ def economics(work: Workspace) -> Workspace:
     """Write the figures of segments, cohorts and channels, of churn and concentration, budgets, and the forecasts."""
     credited = stored_credits(work)
     attributed = attribution(work, credited)
+    if credited is not None:
+        note_strangers(work, CREDITS_SOURCE, credited)
     members = work.keep(packed_members(work.read(CUSTOMER_SEGMENTS), _packs(work)))
     placed = placed_customers(work, credited, attributed, members)
     inactivity_days = work.settings.churn.inactivity_days

@@ -21,6 +21,7 @@ from clv_lib.orders.spend import SPEND_KEY, judged_spend, with_spend_disposition
 from clv_lib.pipeline.acquisitions import SOURCE as CREDITS_SOURCE
 from clv_lib.pipeline.acquisitions import credit_rows, write_acquisition_credits
 from clv_lib.pipeline.attributes import attribute_periods
+from clv_lib.pipeline.experiments import SOURCE as ASSIGNMENTS_SOURCE
 from clv_lib.pipeline.experiments import assignment_inputs
 from clv_lib.pipeline.order_states import union
 from clv_lib.pipeline.plans import read_plan
@@ -159,7 +160,7 @@ def _assignment_accounts(work: Workspace) -> list[Accounted]:
     if inputs is None:
         return []
     rows = work.keep(judged_assignments(inputs, work.settings, work.as_of))
-    return [Accounted("experiment_assignments", ASSIGNMENT_KEY, ASSIGNMENT_AMOUNT, inputs, rows)]
+    return [Accounted(ASSIGNMENTS_SOURCE, ASSIGNMENT_KEY, ASSIGNMENT_AMOUNT, inputs, rows)]
 
 
 def _attribute_accounts(work: Workspace) -> list[Accounted]:

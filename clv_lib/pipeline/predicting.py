@@ -118,11 +118,13 @@ def compare_models(work: Workspace, metrics: DataFrame) -> Compared:
             work.progress.note(f"no model is usable at {end}, the end of calibration: {why}{instead}")
         if not fits.baseline.converged:
             break
-        origin = _origin(work, before, fits, end)
-        whole = _judge(work, compared, origin, settings.holdout_days, after)
-        for days in settings.holdout_horizons_days:
-            _judge(work, compared, origin, days, customers_as_of(work, end + dt.timedelta(days=days)))
-        compared.tracking += _tracked(work, before, fits, end)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            tracking = beside.submit(_tracked, work, before, fits, end)
+            origin = _origin(work, before, fits, end)
+            whole = _judge(work, compared, origin, settings.holdout_days, after)
+            for days in settings.holdout_horizons_days:
+                _judge(work, compared, origin, days, customers_as_of(work, end + dt.timedelta(days=days)))
+            compared.tracking += tracking.result()
         compared.latest = compared.latest or whole
         after = before
     return compared

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -87,12 +88,15 @@ def said(customers: DataFrame, fits: Fits, holdout: Holdout) -> DataFrame:
     without a join of what was said.
     """
     everybody = assigned(customers)
-    frames = [_baselines(everybody, holdout)]
     pairs = distinct_pairs(everybody)
-    for name, fit in fits.compared.items():
-        if fit.model is not None:
-            fitted = Scorers.of_pooled(fit, fit, fits.spend.fit)
-            frames.append(_of_model(everybody, pairs, fitted, holdout, name))
+
+    def of_fit(name: str) -> DataFrame:
+        fit = fits.compared[name]
+        return _of_model(everybody, pairs, Scorers.of_pooled(fit, fit, fits.spend.fit), holdout, name)
+
+    usable = [name for name, fit in fits.compared.items() if fit.model is not None]
+    with ThreadPoolExecutor() as pool:  # the survivor tables take NumPy longest, which lets other threads run
+        frames = [_baselines(everybody, holdout), *pool.map(of_fit, usable)]
     return reduce(DataFrame.unionByName, frames)
 
 

@@ -15,7 +15,12 @@ from scipy import stats
 
 from clv_lib.contracts.experiments import EXPERIMENT_ASSIGNMENTS, EXPERIMENT_RESULTS, METRICS
 from clv_lib.experiments.assignments import accountable_assignments, assigned_customers, judged_assignments
-from clv_lib.experiments.cells import experiment_cells, last_mature_day, unaffected_types
+from clv_lib.experiments.cells import (
+    experiment_cells,
+    experiments_without_orders,
+    last_mature_day,
+    unaffected_types,
+)
 from clv_lib.experiments.results import result_rows
 from clv_lib.orders.mapping import map_source
 from clv_lib.periods import add_months
@@ -228,6 +233,11 @@ def test_segments_add_up_and_strangers_are_unknown(cells: Cells) -> None:
     assert "m010" in strangers
     assert cells["big", "b", "region:unknown"]["assigned_count"] == len(strangers)
     assert cells["big", None, "all:all"]["assigned_count"] == 2
+
+
+def test_an_experiment_of_strangers_is_found(cells: Cells) -> None:
+    """Ten whose outcome months are over, and none of whom ever ordered; of those of `young` nothing is known yet."""
+    assert experiments_without_orders(cells.values()) == {"quiet": 10}
 
 
 def without_order_before_march_10(variant: str) -> list[str]:

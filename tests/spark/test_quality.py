@@ -18,6 +18,7 @@ from clv_lib.contracts.customers import CUSTOMER_METRICS
 from clv_lib.contracts.types import Field, Table
 from clv_lib.errors import QualityGateFailed
 from clv_lib.pipeline import open_lake, run_step
+from clv_lib.pipeline.audit import AUDITED_TABLES
 from clv_lib.quality.expectations import SourceIntake, expectations
 from clv_lib.quality.gate import judge, refuse
 from clv_lib.quality.profile import (
@@ -117,6 +118,22 @@ def _frame(spark: SparkSession, table: Table, rows: list[dict[str, Any]]) -> Dat
 
 def _profile_row(spark: SparkSession, table: Table, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return profile(_frame(spark, table, rows), table).collect()[0].asDict()
+
+
+LONGEST_COMPILED_METHOD = 8000
+"""Bytes: HotSpot interprets longer methods for ever, which takes eight times as long (`DontCompileHugeMethods`)."""
+
+
+def test_java_compiles_the_profile_of_every_table_that_grows(spark: SparkSession, tmp_path: Path) -> None:
+    grow = [table for table in AUDITED_TABLES if not table.is_of_groups]
+    assert {"customer_predictions", "customer_metrics", "customer_orders", "customer_months"} <= {t.name for t in grow}
+    with conf(spark, {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}):
+        for table in grow:
+            place = str(tmp_path / table.name)
+            spark.createDataFrame([], table.ddl).write.parquet(place)
+            plan = profile(spark.read.parquet(place), table)._jdf.queryExecution().debug().codegenToSeq()
+            sizes = [plan.apply(number)._3().maxMethodCodeSize() for number in range(plan.size())]
+            assert sizes and 0 < max(sizes) <= LONGEST_COMPILED_METHOD, table.name
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES.keys())

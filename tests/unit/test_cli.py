@@ -21,6 +21,7 @@ from clv_lib.cli.parser import build_parser
 from clv_lib.cli.rendering import render, table_lines
 from clv_lib.cli.statements import checked_statement, first_word
 from clv_lib.contracts import CONTROL_TABLES, PUBLISHED_TABLES
+from clv_lib.contracts.inputs import CONTRACTS
 from clv_lib.errors import ConfigurationError, ContractError, Fault, QualityGateFailed, exit_codes
 from clv_lib.steps import STEPS
 
@@ -204,6 +205,14 @@ def test_contract_says_what_is_needed(capsys: pytest.CaptureFixture[str]) -> Non
     lines = {line.split()[0]: line.split()[1:3] for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert lines["order_id"] == ["string", "yes"]
     assert lines["net_amount"] == ["decimal(18,4)", "one"]
+
+
+def test_contract_says_what_is_not_known_without_the_source(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [name for name, one in CONTRACTS.items() if one.without is None] == ["orders"]
+    for name, one in CONTRACTS.items():
+        assert main(["contract", name]) == 0
+        said = capsys.readouterr().out.splitlines()[1]
+        assert said == (f"without it: {one.without}" if one.without else "needed by every run")
 
 
 def test_a_crash_is_1_with_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

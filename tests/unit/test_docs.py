@@ -198,7 +198,8 @@ def needed(contract: InputContract, field: InputField) -> str:
 def contract_section(contract: InputContract) -> str:
     """An input contract with its grain, columns, and the rules that send a row to quarantine."""
     rows = [(code(f.name), code(f.type), f.meaning, needed(contract, f)) for f in contract.fields]
-    text = f"### {contract.name} (input)\n\nGrain: {contract.grain}.\n\n"
+    without = f" Without it {contract.without}." if contract.without else " Needed by every run."
+    text = f"### {contract.name} (input)\n\nGrain: {contract.grain}.{without}\n\n"
     text += markdown_table(("column", "type", "meaning", "needed"), rows)
     rules = row_rules(contract.name)
     if rules:
