@@ -105,16 +105,23 @@ def second_moment_of_survivor(
 
 
 def _second_moments(t: FloatArray, r: FloatArray, alpha: FloatArray, a: float, b: FloatArray) -> FloatArray:
-    """Columns of one row per survivor in, one value per survivor out."""
+    """Columns of one row per survivor in, one value per survivor out.
+
+    Nodes and weights depend on b alone, which is that of all survivors with as many purchases: each is evaluated once.
+    """
+    leave_b, of_row = np.unique(b, return_inverse=True)
+    of_row, leave_b = of_row.ravel(), leave_b[:, None]
     # Beyond the busy part the integrand falls like exp(-a |u|) to the left and exp(-b u) to the right.
-    reach = float(np.arcsinh(30.0 + 50.0 / min(1.0, a, np.nanmin(b, initial=1.0))))
+    reach = float(np.arcsinh(30.0 + 50.0 / min(1.0, a, np.nanmin(leave_b, initial=1.0))))
     w = np.arange(-reach, reach + _SINH_STEP / 2, _SINH_STEP)
-    width = np.minimum(1.0, np.sqrt(special.polygamma(1, a) + special.polygamma(1, b)))
-    u = np.log(a / b) + width * np.sinh(w)
+    width = np.minimum(1.0, np.sqrt(special.polygamma(1, a) + special.polygamma(1, leave_b)))
+    u = np.log(a / leave_b) + width * np.sinh(w)
     log_p, log_rest = -np.logaddexp(0.0, -u), -np.logaddexp(0.0, u)
-    weight = np.exp(a * log_p + b * log_rest - special.betaln(a, b)) * width * np.cosh(w) * _SINH_STEP
+    weight = np.exp(a * log_p + leave_b * log_rest - special.betaln(a, leave_b)) * width * np.cosh(w) * _SINH_STEP
     p = np.exp(np.maximum(log_p, -300.0))
-    y = p * t / alpha
+    with np.errstate(over="ignore", invalid="ignore"):
+        of_once, of_twice = weight / p, 2 * weight * np.exp(log_rest) / p**2
+    y = p[of_row] * (t / alpha)
     grown = np.log1p(y)
     none = np.exp(-r * grown)
     once = -np.expm1(-r * grown)
@@ -122,8 +129,8 @@ def _second_moments(t: FloatArray, r: FloatArray, alpha: FloatArray, a: float, b
     close = (r + 1) * y < 1e-4
     twice = np.where(close, r * (r + 1) * y**2 * (0.5 - (r + 2) * y / 3), once - r * y / (1 + y) * none)
     with np.errstate(over="ignore", invalid="ignore"):
-        purchases = once / p + 2 * np.exp(log_rest) * twice / p**2
-    return np.asarray(np.sum(weight * purchases, axis=-1), dtype=np.float64)
+        purchases = of_once[of_row] * once + of_twice[of_row] * twice
+    return np.asarray(np.sum(purchases, axis=-1), dtype=np.float64)
 
 
 def order_probabilities_of_survivor(

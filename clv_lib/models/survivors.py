@@ -79,14 +79,16 @@ def survivor_table(
         annual_discount_rate=annual_discount_rate,
         time_unit_days=time_unit_days,
     )
+    mean = model.expected_purchases_if_alive(horizon, x, ages)
+    second_moment = model.second_moment_if_alive(horizon, x, ages)
     return SurvivorTable(
-        mean=model.expected_purchases_if_alive(horizon, x, ages),
-        second_moment=model.second_moment_if_alive(horizon, x, ages),
+        mean=mean,
+        second_moment=second_moment,
         none=model.order_probabilities_if_alive(horizon, x, ages, 0)[..., 0],
         discounted=discounted(model),
         mean_gradient=gradient_of_survivor(model, lambda m: m.expected_purchases_if_alive(horizon, x, ages)),
         discounted_gradient=gradient_of_survivor(model, discounted),
-        quantiles=order_quantiles_if_alive(model, horizon, x, ages),
+        quantiles=_order_quantiles(model, horizon, (x, ages), (mean, second_moment), QUANTILE_LEVELS),
     )
 
 
@@ -106,8 +108,20 @@ def order_quantiles_if_alive(
     if not (levels[0] >= 0 and levels[-1] < 1 and np.all(np.diff(levels) > 0)):
         raise ValueError(f"levels must ascend within [0, 1); found {levels}")
     x, ages = (np.ravel(column) for column in np.broadcast_arrays(as_floats(frequency), as_floats(age)))
-    mean = model.expected_purchases_if_alive(horizon, x, ages)
-    spread = np.sqrt(np.maximum(model.second_moment_if_alive(horizon, x, ages) - mean**2, 0.0))
+    moments = model.expected_purchases_if_alive(horizon, x, ages), model.second_moment_if_alive(horizon, x, ages)
+    return _order_quantiles(model, horizon, (x, ages), moments, levels)
+
+
+def _order_quantiles(
+    model: TransactionModel,
+    horizon: float,
+    x_and_ages: tuple[FloatArray, FloatArray],
+    moments: tuple[FloatArray, FloatArray],
+    levels: tuple[float, ...],
+) -> IntArray:
+    """`order_quantiles_if_alive`, given E[N] and E[N^2] of each row, from which it is guessed how far out it needs."""
+    (x, ages), (mean, second_moment) = x_and_ages, moments
+    spread = np.sqrt(np.maximum(second_moment - mean**2, 0.0))
     if not np.isfinite(spread).all():
         raise ValueError("frequency, age and horizon must be finite numbers")
     doublings = np.ceil(np.log2(mean + 5 * spread + 8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,15 +67,14 @@ def survivors(
 def _tables(
     pairs: pd.DataFrame, model: TransactionModel | None, horizons_days: Iterable[int], annual_discount_rate: float
 ) -> list[pd.DataFrame]:
-    """The rows of one group, per horizon."""
+    """The rows of one group, per horizon; tables are made at once, since NumPy lets other threads run meanwhile."""
     if model is None:
         raise ValueError("customers can be scored only by a fit that is usable")
     x = pairs["btyd_frequency"].to_numpy(float)
     age = pairs["btyd_age_days"].to_numpy(float) / TIME_UNIT_DAYS
-    residual = _residual(model, x, age, annual_discount_rate)
-    tables = []
-    for days in horizons_days:
-        table = survivor_table(
+
+    def table_of(days: int) -> SurvivorTable:
+        return survivor_table(
             model,
             x,
             age,
@@ -82,8 +82,11 @@ def _tables(
             annual_discount_rate=annual_discount_rate,
             time_unit_days=TIME_UNIT_DAYS,
         )
-        tables.append(pairs.assign(horizon_days=days, **_columns(table, residual)))
-    return tables
+
+    with ThreadPoolExecutor() as pool:
+        made = {days: pool.submit(table_of, days) for days in horizons_days}
+        residual = _residual(model, x, age, annual_discount_rate)
+    return [pairs.assign(horizon_days=days, **_columns(table.result(), residual)) for days, table in made.items()]
 
 
 def unpacked(rows: pd.DataFrame) -> tuple[SurvivorTable, Residual]:
