@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from clv_lib import periods
 from clv_lib.contracts.acquisition_costs import ACQUISITION_COSTS
+from clv_lib.contracts.acquisitions import DECLARED_MODEL, UNATTRIBUTED
 from clv_lib.contracts.types import MONEY_SUM, RATIO
 from clv_lib.metrics.attribution import (
     ALL,
@@ -84,6 +85,15 @@ def acquisition_costs(
     else:
         costs = counted.join(spent.withColumnRenamed("spend_amount", "spend_rows_amount"), on=list(_SPEND), how="left")
     return _with_figures(costs, attribution.chosen, lags[0], as_of).select(*ACQUISITION_COSTS.columns)
+
+
+def credited_costs(costs: DataFrame) -> DataFrame:
+    """Rows of contract `acquisition_costs` in which credits gave a channel new customers. Grain: kept.
+
+    No row if nobody with orders is credited to a channel, as where all credits are of strangers.
+    """
+    by_credits = (F.col("attribution_model") != DECLARED_MODEL) & ~F.col("channel").isin(ALL, UNATTRIBUTED)
+    return costs.where(by_credits & (F.col("new_customer_count") > 0))
 
 
 def _by_place(won: DataFrame) -> DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clv_lib.contracts.acquisition_costs import ACQUISITION_COSTS
-from clv_lib.contracts.acquisitions import ACQUISITION_CREDITS
+from clv_lib.contracts.acquisitions import ACQUISITION_CREDITS, CUSTOMER_ACQUISITIONS
 from clv_lib.contracts.budgets import MARKETING_BUDGETS, RETENTION_BUDGETS
 from clv_lib.contracts.customers import CUSTOMER_METRICS
 from clv_lib.contracts.economics import UNIT_ECONOMICS
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from clv_lib.pipeline.workspace import Workspace
 
-SOURCE = "customer_acquisitions"
+SOURCE = CUSTOMER_ACQUISITIONS.name
 
 
 def credit_rows(work: Workspace) -> DataFrame | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from clv_lib.contracts.customers import CUSTOMER_METRICS
-from clv_lib.contracts.experiments import EXPERIMENT_RESULTS, METRICS
+from clv_lib.contracts.experiments import EXPERIMENT_ASSIGNMENTS, EXPERIMENT_RESULTS, METRICS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.metrics import CONTRIBUTION_MARGIN, NET_REVENUE
@@ -20,7 +20,7 @@ from clv_lib.experiments.cells import (
 )
 from clv_lib.experiments.results import result_rows
 from clv_lib.pipeline.attributes import attribute_columns
-from clv_lib.pipeline.strangers import note_nobody_known
+from clv_lib.pipeline.strangers import note_strangers
 from clv_lib.segments.definitions import present_segment_types
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from clv_lib.pipeline.workspace import Workspace
 
-SOURCE = "experiment_assignments"
+SOURCE = EXPERIMENT_ASSIGNMENTS.name
 
 
 def assignment_inputs(work: Workspace) -> DataFrame | None:
@@ -56,7 +56,7 @@ def experiments(work: Workspace) -> Workspace:
         rows = [row.asDict() for row in cells.collect()]
         for name, customers in experiments_without_orders(rows).items():
             what = f"experiment {name}: none of its {customers:,} customers ordered in the compared months"
-            note_nobody_known(work, SOURCE, what)
+            note_strangers(work, SOURCE, what)
         metrics = METRICS if work.run.value_basis == CONTRIBUTION_MARGIN else (NET_REVENUE,)
         results = result_rows(rows, metrics, settings, work.as_of)
     work.write(EXPERIMENT_RESULTS, work.frame(EXPERIMENT_RESULTS, results))

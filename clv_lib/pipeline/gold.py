@@ -18,6 +18,7 @@ from clv_lib.contracts.predictions import CUSTOMER_PREDICTIONS
 from clv_lib.contracts.segments import CUSTOMER_SEGMENTS, SEGMENT_METRICS, SEGMENTS
 from clv_lib.contracts.silver import CUSTOMER_MONTHS
 from clv_lib.customers.rfm import cut_values, rfm_thresholds
+from clv_lib.metrics.acquisition_costs import credited_costs
 from clv_lib.metrics.activity import activity_sums, packed_members, packed_types
 from clv_lib.metrics.catalogue import metric_definitions
 from clv_lib.metrics.cohort_metrics import cohort_metrics
@@ -40,7 +41,7 @@ from clv_lib.pipeline.forecasting import write_forecasts
 from clv_lib.pipeline.intake import spend_rows
 from clv_lib.pipeline.rates import exchange_rates
 from clv_lib.pipeline.states import customers_as_of, scored_rfm
-from clv_lib.pipeline.strangers import note_nobody_known, note_strangers
+from clv_lib.pipeline.strangers import note_strangers
 from clv_lib.pipeline.workspace import at_once
 from clv_lib.segments.definitions import absent_segment_types, present_segment_types
 from clv_lib.segments.membership import customer_segments, types_without_values
@@ -84,7 +85,7 @@ def segments(work: Workspace) -> Workspace:
     work.write(SEGMENTS, listed_segments(work.read(CUSTOMER_SEGMENTS), types, work.as_of, smallest))
     for row in types_without_values(work.read(SEGMENTS), types).collect():
         source = "customers" if "customers" in work.sources else "customer_attributes_history"
-        note_nobody_known(work, source, f"segment type {row['segment_type']}: no customer with orders has a value")
+        note_strangers(work, source, f"segment type {row['segment_type']}: no customer with orders has a value")
     return work
 
 
@@ -92,8 +93,6 @@ def economics(work: Workspace) -> Workspace:
     """Write the figures of segments, cohorts and channels, of churn and concentration, budgets, and the forecasts."""
     credited = stored_credits(work)
     attributed = attribution(work, credited)
-    if credited is not None:
-        note_strangers(work, CREDITS_SOURCE, credited)
     members = work.keep(packed_members(work.read(CUSTOMER_SEGMENTS), _packs(work)))
     placed = placed_customers(work, credited, attributed, members)
     inactivity_days = work.settings.churn.inactivity_days
@@ -122,6 +121,9 @@ def _spend(work: Workspace) -> DataFrame | None:
 def _write_costs(work: Workspace, acquisition: DataFrame, activity: DataFrame, placed: DataFrame) -> None:
     """acquisition_costs, then what customers are worth against them, then budgets."""
     work.write(ACQUISITION_COSTS, acquisition)
+    if CREDITS_SOURCE in work.sources and credited_costs(work.read(ACQUISITION_COSTS)).isEmpty():
+        what = f"{CREDITS_SOURCE}: no customer with orders is credited to a channel"
+        note_strangers(work, CREDITS_SOURCE, what)
     work.write(UNIT_ECONOMICS, values_against_costs(work, activity, placed))
     write_budgets(work)
 

@@ -11,7 +11,7 @@ import pytest
 from clv_lib.contracts.acquisition_costs import ACQUISITION_COSTS
 from clv_lib.contracts.acquisitions import ACQUISITION_CREDITS, CUSTOMER_ACQUISITIONS
 from clv_lib.errors import ConfigurationError
-from clv_lib.metrics.acquisition_costs import acquisition_costs, new_customers
+from clv_lib.metrics.acquisition_costs import acquisition_costs, credited_costs, new_customers
 from clv_lib.metrics.attribution import Attribution, attribution_of, memberships
 from clv_lib.orders.acquisitions import acquisition_credits, with_credit_dispositions
 from clv_lib.orders.mapping import map_source
@@ -169,6 +169,13 @@ def test_each_model_has_its_own_customers_of_the_same_spend(costs: dict[Key, Row
     assert cost(costs, JANUARY, "unattributed", model="first") == (0, 3, 0, "zero_spend")
     assert {row.attribution_model for row in costs.values() if row.is_primary} == {"linear"}
     assert {row.lag_months for row in costs.values() if row.is_primary} == {0}
+
+
+@pytest.mark.parametrize(("written", "are_strangers"), [("{}", False), ("{}.0", True)])
+def test_credits_of_strangers_are_found(spark: SparkSession, written: str, are_strangers: bool) -> None:
+    """As where one source writes 7 and the other 7.0 for the same customer."""
+    rows = computed(spark, [(written.format(customer), *facts) for customer, *facts in CUSTOMERS])
+    assert credited_costs(spark.createDataFrame(list(rows.values()), ACQUISITION_COSTS.ddl)).isEmpty() is are_strangers
 
 
 def test_campaigns_of_a_channel_have_their_spend_and_customers(costs: dict[Key, Row]) -> None:

@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clv_lib.contracts.customers import CUSTOMER_METRICS
 from clv_lib.contracts.silver import CUSTOMER_ORDERS
 from clv_lib.errors import ContractError, FailingExpression
 from clv_lib.pipeline import begin, compute
 from clv_lib.pipeline.intake import intake
-from clv_lib.pipeline.states import customers_as_of
-from clv_lib.pipeline.strangers import note_strangers
 from clv_lib.settings import load_settings
 from tests.spark.generated import INTERPRETED, conf
 from tests.spark.nights import NOW, Shop
@@ -151,18 +148,6 @@ def test_plans_that_contradict_themselves_are_refused_before_anything_is_written
         taken_in(begun(shop, "  orders: {table: FOLDER/orders}\n  plans: {table: FOLDER/plans}"))
     assert refused.value.faults[0].what == "a month is planned twice"
     assert not (shop.folder / "lake").exists()
-
-
-@pytest.mark.parametrize(("customers", "are_strangers"), [((), False), (("c1", "x"), False), (("c1.0", "c2.0"), True)])
-def test_a_source_of_strangers_is_told(shop: Shop, customers: tuple[str, ...], are_strangers: bool) -> None:
-    """As where one source writes 7 and the other 7.0 for the same customer."""
-    work = taken_in(begun(shop, "  orders: {table: FOLDER/orders}"))
-    work.write(CUSTOMER_METRICS, customers_as_of(work, DAY))
-    rows = shop.spark.createDataFrame([(customer,) for customer in customers], "customer_id string")
-    note_strangers(work, "customer_acquisitions", rows)
-    told = "\n".join(work.progress.notes)
-    assert ("customer_acquisitions: none of its customers has an order." in told) is are_strangers
-    assert ("sources.customer_acquisitions.columns.customer_id" in told) is are_strangers
 
 
 def test_rows_that_a_filter_leaves_out_are_no_rows_of_the_source(shop: Shop) -> None:
